@@ -1,0 +1,174 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+var eventNamePattern = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
+
+// reservedNames are the events of the protocol, which nobody else may send,
+// and those that EventSource itself fires at a page's listeners.
+var reservedNames = map[string]bool{
+	"init_event": true, "status_created": true, "degraded": true, "restored": true,
+	"issue_created": true, "issue_updated": true, "issue_resolved": true, "issue_reopened": true,
+	"issue_cancelled": true, "issue_started": true, "issue_ended": true,
+	"cache_grown": true, "cache_rebuilt": true, "ping_event": true,
+	"open": true, "error": true, "message": true,
+}
+
+// CheckEventName is nil when an application's event can have this name.
+func CheckEventName(name string) error {
+	if !eventNamePattern.MatchString(name) {
+		return invalid("name", "%q: want 1 to 64 of a-z, 0-9, _, . and -, beginning with a letter", clip(name))
+	}
+	if reservedNames[name] {
+		return invalid("name", "%q is an event of the protocol's own", name)
+	}
+	return nil
+}
+
+// An EventInput is a message of the application to the subscribers of a page.
+type EventInput struct {
+	Page string
+	Name string
+	// Key, unless empty, lets a later event with the same name and key
+	// replace this one for readers that lag.
+	Key string
+	// Data is one JSON value.
+	Data []byte
+}
+
+// Publish writes an event for the page's subscribers, and gives its id.
+func (s *Store) Publish(ctx context.Context, in EventInput) (id string, err error) {
+	if err := CheckSlug(in.Page); err != nil {
+		return "", err
+	}
+	if err := CheckEventName(in.Name); err != nil {
+		return "", err
+	}
+	if err := checkLine("key", in.Key); err != nil {
+		return "", err
+	}
+	data, err := decodeJSON(in.Data)
+	if err != nil {
+		return "", err
+	}
+	if err := s.requirePage(ctx, in.Page); err != nil {
+		return "", err
+	}
+	oid := bson.NewObjectID()
+	doc := bson.D{
+		{Key: "_id", Value: oid},
+		{Key: "page", Value: in.Page},
+		{Key: "name", Value: in.Name},
+		{Key: "data", Value: data},
+		{Key: "created_at", Value: s.clock()},
+	}
+	if in.Key != "" {
+		doc = append(doc, bson.E{Key: "key", Value: in.Key})
+	}
+	if _, err := s.events().InsertOne(ctx, doc); err != nil {
+		return "", s.explain("publish the event", err)
+	}
+	return oid.Hex(), nil
+}
+
+// TrimEvents removes the events written before a moment, and says how many:
+// where no TTL index does. A capped collection removes its own.
+func (s *Store) TrimEvents(ctx context.Context, before time.Time) (removed int64, err error) {
+	result, err := s.events().DeleteMany(ctx, bson.D{{Key: "created_at", Value: bson.D{{Key: "$lt", Value: before}}}})
+	if err != nil {
+		return 0, s.explain("trim events", err)
+	}
+	return result.DeletedCount, nil
+}
+
+// decodeJSON reads one JSON value as BSON, keeping the order of fields. It is
+// plain JSON: {"$oid": …} is an object with a field of that name.
+func decodeJSON(data []byte) (any, error) {
+	switch {
+	case len(data) > maxData:
+		return nil, invalid("data", "is too long: %d bytes, want at most %d", len(data), maxData)
+	case !utf8.Valid(data):
+		return nil, invalid("data", "is not valid UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	v, err := decodeValue(d, 0)
+	if err == nil {
+		if _, err = d.Token(); err == io.EOF {
+			return v, nil
+		}
+		err = errors.New("something follows the value")
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = errors.New("it ends too early")
+	}
+	return nil, invalid("data", "is not JSON: %v", err)
+}
+
+// maxDepth is how deeply values may nest: MongoDB allows 100 levels in all.
+const maxDepth = 80
+
+func decodeValue(d *json.Decoder, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("it nests deeper than %d levels", maxDepth)
+	}
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		if token == '[' {
+			array := bson.A{}
+			for d.More() {
+				v, err := decodeValue(d, depth+1)
+				if err != nil {
+					return nil, err
+				}
+				array = append(array, v)
+			}
+			_, err := d.Token()
+			return array, err
+		}
+		doc := bson.D{}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			if strings.ContainsRune(key.(string), 0) {
+				return nil, errors.New("a field's name contains a zero byte")
+			}
+			v, err := decodeValue(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			doc = append(doc, bson.E{Key: key.(string), Value: v})
+		}
+		_, err := d.Token()
+		return doc, err
+	case json.Number:
+		if n, err := token.Int64(); err == nil {
+			return n, nil
+		}
+		f, err := token.Float64()
+		if err != nil {
+			return nil, fmt.Errorf("the number %.40s is out of range", token)
+		}
+		return f, nil
+	}
+	return token, nil
+}

@@ -1,0 +1,216 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"statustail/stream/status"
+	"statustail/stream/store/idtext"
+)
+
+// A PageInput is what a page is to be. Fields that are nil or empty, other
+// than the first two, stay as they are on a page that exists.
+type PageInput struct {
+	ID   string // the slug
+	Name string
+	URL  string
+	// Hosts and Origins replace those of the page. Empty but not nil: none.
+	Hosts    []string
+	Origins  []string
+	Private  *bool
+	Locale   string // a BCP 47 language tag
+	TimeZone string // an IANA time zone
+}
+
+// PutPage creates or changes a page, and says which.
+func (s *Store) PutPage(ctx context.Context, in PageInput) (created bool, err error) {
+	set, err := in.fields()
+	if err != nil {
+		return false, err
+	}
+	now := s.clock()
+	set = append(set, bson.E{Key: "updated_at", Value: now})
+	result, err := s.pages().UpdateOne(ctx, bson.D{{Key: "_id", Value: in.ID}}, bson.D{
+		{Key: "$set", Value: set},
+		{Key: "$setOnInsert", Value: bson.D{{Key: "created_at", Value: now}}},
+	}, options.UpdateOne().SetUpsert(true))
+	if err != nil {
+		return false, s.explain("put page "+in.ID, err)
+	}
+	s.changed(ctx, in.ID)
+	return result.UpsertedCount > 0, nil
+}
+
+func (in *PageInput) fields() (bson.D, error) {
+	if err := CheckSlug(in.ID); err != nil {
+		return nil, err
+	}
+	if err := checkName("name", in.Name); err != nil {
+		return nil, err
+	}
+	set := bson.D{{Key: "name", Value: in.Name}}
+	if in.URL != "" {
+		if err := checkURL("url", in.URL); err != nil {
+			return nil, err
+		}
+		set = append(set, bson.E{Key: "url", Value: in.URL})
+	}
+	for _, list := range []struct {
+		field  string
+		values []string
+		check  func(string) error
+	}{{"hosts", in.Hosts, checkHost}, {"origins", in.Origins, checkOrigin}} {
+		if list.values == nil {
+			continue
+		}
+		lower := make([]string, 0, len(list.values))
+		for _, v := range list.values {
+			v = strings.ToLower(v)
+			if err := list.check(v); err != nil {
+				return nil, err
+			}
+			lower = append(lower, v)
+		}
+		set = append(set, bson.E{Key: list.field, Value: lower})
+	}
+	if in.Private != nil {
+		set = append(set, bson.E{Key: "private", Value: *in.Private})
+	}
+	if err := checkLocale(in.Locale); err != nil {
+		return nil, err
+	}
+	if in.Locale != "" {
+		set = append(set, bson.E{Key: "locale", Value: in.Locale})
+	}
+	if err := checkTimeZone(in.TimeZone); err != nil {
+		return nil, err
+	}
+	if in.TimeZone != "" {
+		set = append(set, bson.E{Key: "time_zone", Value: in.TimeZone})
+	}
+	return set, nil
+}
+
+// A ComponentInput is what a component is to be. Fields that are nil stay as
+// they are on a component that exists.
+type ComponentInput struct {
+	Page string
+	// Name says which component is meant; there is one of that name after.
+	Name        string
+	Description *string // Markdown
+	Group       *string
+	Position    *int // nil for a new one: the last
+}
+
+// PutComponent creates or changes a component, and says which. A new one is
+// operational.
+func (s *Store) PutComponent(ctx context.Context, in ComponentInput) (id string, created bool, err error) {
+	if err := CheckSlug(in.Page); err != nil {
+		return "", false, err
+	}
+	if err := checkName("name", in.Name); err != nil {
+		return "", false, err
+	}
+	now := s.clock()
+	set := bson.D{{Key: "updated_at", Value: now}}
+	if in.Description != nil {
+		if err := checkBody("description", *in.Description); err != nil {
+			return "", false, err
+		}
+		set = append(set, bson.E{Key: "description", Value: *in.Description})
+	}
+	if in.Group != nil {
+		if err := checkLine("group", *in.Group); err != nil {
+			return "", false, err
+		}
+		set = append(set, bson.E{Key: "group", Value: *in.Group})
+	}
+	if in.Position != nil {
+		set = append(set, bson.E{Key: "position", Value: int32(*in.Position)})
+	}
+	if err := s.requirePage(ctx, in.Page); err != nil {
+		return "", false, err
+	}
+
+	c, err := s.findComponent(ctx, in.Page, in.Name)
+	var missing *NotFoundError
+	switch {
+	case err == nil:
+		_, err = s.components().UpdateOne(ctx, bson.D{{Key: "_id", Value: c.id}}, bson.D{{Key: "$set", Value: set}})
+		id = idtext.Of(c.id)
+	case asError(err, &missing):
+		created = true
+		if in.Position == nil {
+			last, err := s.lastPosition(ctx, in.Page)
+			if err != nil {
+				return "", false, err
+			}
+			set = append(set, bson.E{Key: "position", Value: last + 1})
+		}
+		oid := bson.NewObjectID()
+		id = oid.Hex()
+		_, err = s.components().InsertOne(ctx, append(bson.D{
+			{Key: "_id", Value: oid},
+			{Key: "page", Value: in.Page},
+			{Key: "name", Value: in.Name},
+			{Key: "state", Value: status.Operational.String()},
+			{Key: "history", Value: bson.A{stateChange(status.Operational, now)}},
+			{Key: "created_at", Value: now},
+		}, set...))
+	default:
+		return "", false, err
+	}
+	if err != nil {
+		return "", false, s.explain("put component "+in.Name, err)
+	}
+	s.changed(ctx, in.Page)
+	return id, created, nil
+}
+
+func (s *Store) lastPosition(ctx context.Context, page string) (int32, error) {
+	last := 0
+	err := each(ctx, s.components(), bson.D{{Key: "page", Value: page}}, bson.D{{Key: "position", Value: 1}}, func(raw bson.Raw) {
+		f := fields{raw: raw}
+		n, _ := f.number("position", 0, 1<<30)
+		last = max(last, n)
+	})
+	return int32(last), s.explain("find the last component", err)
+}
+
+// SetComponentState sets a component's state, and remembers in the same
+// operation since when. The component is named by its id or its name. It
+// changes nothing, and says so, when that is the state already.
+func (s *Store) SetComponentState(ctx context.Context, page, component, state string) (changed bool, err error) {
+	want, err := checkState("state", state)
+	if err != nil {
+		return false, err
+	}
+	if want == status.Pending {
+		return false, invalid("state", "is missing: want operational, degraded, partial_outage or outage")
+	}
+	if err := s.requirePage(ctx, page); err != nil {
+		return false, err
+	}
+	c, err := s.findComponent(ctx, page, component)
+	if err != nil {
+		return false, err
+	}
+	now := s.clock()
+	result, err := s.components().UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: c.id}, {Key: "state", Value: bson.D{{Key: "$ne", Value: state}}}},
+		bson.D{
+			{Key: "$set", Value: bson.D{{Key: "state", Value: state}, {Key: "updated_at", Value: now}}},
+			{Key: "$push", Value: bson.D{{Key: "history", Value: stateChange(want, now)}}},
+		})
+	if err != nil {
+		return false, s.explain("set the state of component "+component, err)
+	}
+	if result.MatchedCount == 0 {
+		return false, nil
+	}
+	s.changed(ctx, page)
+	return true, nil
+}

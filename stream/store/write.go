@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"statustail/stream/change"
+	"statustail/stream/store/idtext"
+)
+
+// Every write is one operation on one document, so nothing is ever half
+// written, and is acknowledged by a journaled majority. A write that depends
+// on the document's condition has the condition in its filter.
+
+// ChangedName is the name of the documents in a capped events collection that
+// only say that a page has changed. They are never published.
+const ChangedName = "$changed"
+
+// changed leaves word of a write where that is all that can be followed: in
+// the capped collection of a standalone mongod. The write has been made, so a
+// failure here is not the caller's: pages are read again now and then anyhow.
+func (s *Store) changed(ctx context.Context, page string) {
+	capped, err := s.eventsCapped(ctx)
+	if err == nil && capped {
+		_, err = s.events().InsertOne(ctx, bson.D{
+			{Key: "_id", Value: bson.NewObjectID()},
+			{Key: "page", Value: page},
+			{Key: "name", Value: ChangedName},
+			{Key: "created_at", Value: s.clock()},
+		})
+	}
+	if err != nil {
+		s.log.Warn("written, but the hint that tells servers at once could not be left", "page", page, "error", err)
+	}
+}
+
+// eventsCapped reports whether changes must be hinted at: on a standalone
+// mongod whose events collection is capped.
+func (s *Store) eventsCapped(ctx context.Context) (bool, error) {
+	d, err := s.detect(ctx)
+	if err != nil || d.clustered {
+		return false, err
+	}
+	capped, _, err := s.collectionOptions(ctx, change.Events)
+	return capped, err
+}
+
+// collectionOptions says whether a collection exists and is capped.
+func (s *Store) collectionOptions(ctx context.Context, name string) (capped, exists bool, err error) {
+	specs, err := s.db.ListCollectionSpecifications(ctx, bson.D{{Key: "name", Value: name}})
+	if err != nil {
+		return false, false, err
+	}
+	for _, spec := range specs {
+		if spec.Name == name {
+			capped, _ := spec.Options.Lookup("capped").BooleanOK()
+			return capped, true, nil
+		}
+	}
+	return false, false, nil
+}
+
+// requirePage is nil when a page with this slug exists.
+func (s *Store) requirePage(ctx context.Context, slug string) error {
+	if err := CheckSlug(slug); err != nil {
+		return err
+	}
+	err := s.pages().FindOne(ctx, bson.D{{Key: "_id", Value: slug}},
+		options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()
+	if err == mongo.ErrNoDocuments {
+		return &NotFoundError{Reason: fmt.Sprintf("there is no page %q in database %q", slug, s.db.Name())}
+	}
+	return s.explain("find the page", err)
+}
+
+// A found document: its id as it stands in the database, and all of it.
+type found struct {
+	id  bson.RawValue
+	raw bson.Raw
+}
+
+// findUpTo reads at most n documents.
+func findUpTo(ctx context.Context, c *mongo.Collection, filter bson.D, n int64) ([]found, error) {
+	cursor, err := c.Find(ctx, filter, options.Find().SetLimit(n))
+	if err != nil {
+		return nil, err
+	}
+	var all []found
+	err = drain(ctx, cursor, func(raw bson.Raw) {
+		raw = append(bson.Raw(nil), raw...) // the cursor reuses its buffer
+		all = append(all, found{id: raw.Lookup("_id"), raw: raw})
+	})
+	return all, err
+}
+
+// findComponent finds the one component of a page that a person means by an
+// id or a name.
+func (s *Store) findComponent(ctx context.Context, page, ref string) (found, error) {
+	if err := checkName("component", ref); err != nil {
+		return found{}, err
+	}
+	for _, filter := range []bson.D{
+		{{Key: "_id", Value: in(idtext.Values(ref))}, {Key: "page", Value: page}},
+		{{Key: "name", Value: ref}, {Key: "page", Value: page}},
+	} {
+		all, err := findUpTo(ctx, s.components(), filter, 2)
+		switch {
+		case err != nil:
+			return found{}, s.explain("find the component", err)
+		case len(all) > 1:
+			return found{}, conflict("page %q has several components %q: name one by its id (%s, %s, …)",
+				page, ref, idtext.Of(all[0].id), idtext.Of(all[1].id))
+		case len(all) == 1:
+			return all[0], nil
+		}
+	}
+	return found{}, &NotFoundError{Reason: fmt.Sprintf("page %q has no component %q", page, ref)}
+}
