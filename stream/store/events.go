@@ -17,22 +17,12 @@ import (
 
 var eventNamePattern = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
 
-// reservedNames are the events of the protocol, which nobody else may send,
-// and those that EventSource itself fires at a page's listeners.
-var reservedNames = map[string]bool{
-	"init_event": true, "status_created": true, "degraded": true, "restored": true,
-	"issue_created": true, "issue_updated": true, "issue_resolved": true, "issue_reopened": true,
-	"issue_cancelled": true, "issue_started": true, "issue_ended": true,
-	"cache_grown": true, "cache_rebuilt": true, "ping_event": true,
-	"open": true, "error": true, "message": true,
-}
-
-// CheckEventName is nil when an application's event can have this name.
-func CheckEventName(name string) error {
+// checkEventName accepts what an application may call an event.
+func (s *Store) checkEventName(name string) error {
 	if !eventNamePattern.MatchString(name) {
 		return invalid("name", "%q: want 1 to 64 of a-z, 0-9, _, . and -, beginning with a letter", clip(name))
 	}
-	if reservedNames[name] {
+	if s.reserved != nil && s.reserved(name) {
 		return invalid("name", "%q is an event of the protocol's own", name)
 	}
 	return nil
@@ -54,11 +44,14 @@ func (s *Store) Publish(ctx context.Context, in EventInput) (id string, err erro
 	if err := CheckSlug(in.Page); err != nil {
 		return "", err
 	}
-	if err := CheckEventName(in.Name); err != nil {
+	if err := s.checkEventName(in.Name); err != nil {
 		return "", err
 	}
 	if err := checkLine("key", in.Key); err != nil {
 		return "", err
+	}
+	if len(in.Key) > maxKey {
+		return "", invalid("key", "is too long: want at most %d bytes", maxKey)
 	}
 	data, err := decodeJSON(in.Data)
 	if err != nil {

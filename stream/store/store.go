@@ -35,17 +35,20 @@ type Config struct {
 	// TextCache bounds the rendered bodies that are kept, in bytes. Zero is
 	// 16 MiB.
 	TextCache int
+	// Reserved says which event names are not for applications; nil: none.
+	Reserved func(name string) bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
 // A Store is one database of status pages. It is safe for concurrent use.
 type Store struct {
-	db      *mongo.Database
-	now     func() time.Time
-	log     *slog.Logger
-	invalid *invalidDocuments
-	texts   *textCache
+	db       *mongo.Database
+	now      func() time.Time
+	log      *slog.Logger
+	reserved func(string) bool
+	invalid  *invalidDocuments
+	texts    *textCache
 
 	mu         sync.Mutex
 	deployment *deployment // nil until a server has answered
@@ -76,11 +79,12 @@ func New(db *mongo.Database, cfg Config) *Store {
 		opts.SetReadPreference(cfg.ReadPreference)
 	}
 	return &Store{
-		db:      db.Client().Database(db.Name(), opts),
-		now:     now,
-		log:     log,
-		invalid: newInvalidDocuments(log, cfg.Registerer),
-		texts:   newTextCache(cfg.TextCache),
+		db:       db.Client().Database(db.Name(), opts),
+		now:      now,
+		log:      log,
+		reserved: cfg.Reserved,
+		invalid:  newInvalidDocuments(log, cfg.Registerer),
+		texts:    newTextCache(cfg.TextCache),
 	}
 }
 

@@ -23,6 +23,7 @@ var (
 const (
 	maxName = 500
 	maxBody = 16 << 10
+	maxKey  = 256
 	maxData = 48 << 10
 )
 
