@@ -1,0 +1,45 @@
+# The two commands to know: `make test` (everything, installs what it needs)
+# and `make check` (format, vet, staticcheck, quick tests).
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Tests that start a database, a browser or nginx have packages of their own,
+# so that all others stay quick.
+SLOW = /e2e|/embedded|/mongotest|/storetest|/browsertest|/followertest|/nginx
+QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
+
+.PHONY: test check deps fmt generate build bench clean
+
+test: deps vet
+	$(GO) test -race -timeout 20m ./...
+
+check: fmt vet
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test -race $(QUICK)
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+fmt:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+# Chromium and nginx, for the end-to-end tests. Those say so, and are skipped,
+# where neither is installed nor can be.
+deps:
+	@sh .ci/install-deps
+
+generate:
+	$(GO) generate ./...
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/statustail ./cmd/statustail
+
+# Beside its peers: see bench/README.md.
+bench:
+	cd bench && $(GO) run .
+
+clean:
+	rm -rf bin dist testoutput

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"statustail/stream/live"
+	"statustail/stream/status"
+)
+
+// errPrivate says that a page is not for everybody. There are no tokens yet
+// that would open one.
+var errPrivate = errors.New("private")
+
+// find gives the live page that a request is for: by slug, or by host. An
+// error has not been answered yet; see deny.
+func (a *api) find(c *gin.Context) (pg *live.Page, v status.View, stale time.Time, err error) {
+	id := c.Param("page")
+	if id == "" {
+		id, err = a.Pages.Host(c, host(c.Request))
+		if err != nil {
+			return nil, v, stale, err
+		}
+	}
+	if !slug.MatchString(id) {
+		return nil, v, stale, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
+	}
+	pg, err = a.Pages.Open(c, id)
+	if err != nil {
+		return nil, v, stale, err
+	}
+	v, stale = pg.View(time.Now())
+	if v.Page.Private {
+		return pg, v, stale, fmt.Errorf("page %s: %w", id, errPrivate)
+	}
+	return pg, v, stale, nil
+}
+
+// deny answers a request whose page find did not give. A browser's own
+// EventSource never comes back after any of these statuses, so streams park
+// what is only unavailable.
+func (a *api) deny(c *gin.Context, err error) {
+	a.Observe(live.Activity{Kind: "refused", Page: c.Param("page"), Detail: err.Error()})
+	switch {
+	case errors.Is(err, errPrivate):
+		refuse(c, http.StatusUnauthorized, "this page is private")
+	case errors.Is(err, live.ErrNotFound):
+		refuse(c, http.StatusNotFound, "there is no such page, component or issue")
+	default:
+		c.Header("Retry-After", "10")
+		refuse(c, http.StatusServiceUnavailable, "the page cannot be read at the moment")
+	}
+}
+
+// host is the request's host in lower case, without a port.
+func host(r *http.Request) string {
+	h := r.Host
+	if name, _, err := net.SplitHostPort(h); err == nil {
+		h = name
+	}
+	return strings.TrimSuffix(strings.ToLower(h), ".")
+}
+
+// allow lets the page's origins read the answer (CORS). Credentials are never
+// allowed: nothing here depends on them.
+func allow(c *gin.Context, page *status.Page) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	// Caches must keep the answers to different origins apart, also where
+	// any is allowed today.
+	h.Add("Vary", "Origin")
+	origin := c.GetHeader("Origin")
+	switch {
+	case slices.Contains(page.Origins, "*"):
+		h.Set("Access-Control-Allow-Origin", "*")
+	case origin != "" && slices.Contains(page.Origins, origin):
+		h.Set("Access-Control-Allow-Origin", origin)
+	default:
+		return
+	}
+	h.Set("Access-Control-Expose-Headers", "ETag")
+}
+
+// preflight answers the question that a browser asks before a request with
+// headers of its own, such as If-None-Match.
+func (a *api) preflight(c *gin.Context) {
+	_, v, _, err := a.find(c)
+	if err != nil {
+		a.deny(c, err)
+		return
+	}
+	allow(c, v.Page)
+	c.Header("Access-Control-Allow-Methods", "GET, HEAD")
+	c.Header("Access-Control-Allow-Headers", "If-None-Match, Cache-Control, Last-Event-ID")
+	c.Header("Access-Control-Max-Age", "86400")
+	c.Status(http.StatusNoContent)
+}

@@ -1,0 +1,43 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// stateCache lets proxies and browsers keep the state for as long as it takes
+// to absorb a crowd, and no longer. While it is stale, a proxy may serve it
+// once more and ask behind (RFC 5861).
+const stateCache = "public, max-age=2, stale-while-revalidate=30"
+
+// state serves what a new subscriber would be sent first.
+func (a *api) state(c *gin.Context) {
+	_, v, stale, err := a.find(c)
+	if err != nil {
+		a.deny(c, err)
+		return
+	}
+	allow(c, v.Page)
+	tag := a.Encoder.ETag(v, stale)
+	c.Header("Cache-Control", stateCache)
+	c.Header("ETag", tag)
+	if matches(c.GetHeader("If-None-Match"), tag) {
+		c.Status(http.StatusNotModified)
+		return
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", a.Encoder.State(v, time.Now(), stale))
+}
+
+// matches compares weakly (RFC 9110, 13.1.2).
+func matches(ifNoneMatch, tag string) bool {
+	for _, t := range strings.Split(ifNoneMatch, ",") {
+		t = strings.TrimSpace(t)
+		if t == "*" || strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}
