@@ -1,0 +1,899 @@
+package fanout
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"statustail/stream/change"
+)
+
+// A kind is one way for a subscriber to be connected. The contract is the
+// same for all.
+type kind struct {
+	name string
+	raw  bool
+	http2,
+	unix,
+	tls,
+	gin bool
+	portable bool
+}
+
+var kinds = []kind{
+	{name: "portable", portable: true},
+	{name: "portable_unix", portable: true, unix: true},
+	{name: "portable_gin", portable: true, gin: true},
+	{name: "tls", tls: true},
+	{name: "http2", tls: true, http2: true},
+	{name: "raw", raw: true},
+	{name: "raw_unix", raw: true, unix: true},
+	{name: "raw_gin", raw: true, gin: true},
+}
+
+func eachKind(t *testing.T, cfg Config, f func(t *testing.T, e *env)) {
+	for _, k := range kinds {
+		if k.raw && !rawSupported {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			f(t, newEnv(t, k, cfg))
+		})
+	}
+}
+
+// env is a hub behind a real server.
+type env struct {
+	*Hub
+	kind
+	t      *testing.T
+	server *httptest.Server
+	dial   func() (net.Conn, error)
+	header http.Header // set by the handler before it serves
+}
+
+func newEnv(t *testing.T, k kind, cfg Config) *env {
+	t.Helper()
+	cfg.Portable = k.portable
+	if cfg.Ping == 0 {
+		cfg.Ping = time.Hour // none
+	}
+	if cfg.Registerer == nil {
+		cfg.Registerer = prometheus.NewRegistry()
+	}
+	e := &env{Hub: New(cfg), kind: k, t: t, header: http.Header{}}
+	handle := func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range e.header {
+			w.Header()[name] = values
+		}
+		q := Request{
+			Channel: r.URL.Query().Get("channel"), Page: r.URL.Query().Get("page"),
+			Client: r.URL.Query().Get("client"), LastEventID: r.Header.Get("Last-Event-ID"),
+		}
+		if q.Channel == "" {
+			q.Channel = "c"
+		}
+		if err := e.Serve(w, r, q); errors.Is(err, ErrNoChannel) {
+			http.Error(w, "no", http.StatusNotFound)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	var handler http.Handler = http.HandlerFunc(handle)
+	if k.gin {
+		gin.SetMode(gin.ReleaseMode)
+		g := gin.New()
+		g.Use(gin.Recovery())
+		g.Any("/", func(c *gin.Context) { handle(c.Writer, c.Request) })
+		handler = g
+	}
+	e.server = httptest.NewUnstartedServer(handler)
+	if k.unix {
+		path := filepath.Join(t.TempDir(), "s")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.server.Listener.Close()
+		e.server.Listener = l
+		e.dial = func() (net.Conn, error) { return net.Dial("unix", path) }
+	} else {
+		addr := e.server.Listener.Addr().String()
+		e.dial = func() (net.Conn, error) { return net.Dial("tcp", addr) }
+	}
+	e.server.EnableHTTP2 = k.http2
+	if k.tls {
+		e.server.StartTLS()
+		plain := e.dial
+		e.dial = func() (net.Conn, error) {
+			c, err := plain()
+			if err != nil {
+				return nil, err
+			}
+			protos := []string{"http/1.1"}
+			if k.http2 {
+				protos = []string{"h2"}
+			}
+			return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: protos}), nil
+		}
+	} else {
+		e.server.Start()
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := e.Drain(ctx, 0); err != nil {
+			t.Error(err)
+		}
+		e.server.CloseClientConnections()
+		e.server.Close()
+	})
+	return e
+}
+
+// client is one connection and the events read from it.
+type client struct {
+	t    *testing.T
+	conn net.Conn
+	resp *http.Response
+	in   *bufio.Reader
+	stop func()
+}
+
+type event struct {
+	name, data, id, retry string
+}
+
+// connect sends the request and reads the response's head.
+func (e *env) connect(query, lastID string) *client {
+	e.t.Helper()
+	c, err := e.tryConnect(query, lastID)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return c
+}
+
+func (e *env) tryConnect(query, lastID string) (*client, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://test/?"+query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if lastID != "" {
+		req.Header.Set("Last-Event-ID", lastID)
+	}
+	return e.send(req)
+}
+
+func (e *env) send(req *http.Request) (*client, error) {
+	conn, err := e.dial()
+	if err != nil {
+		return nil, err
+	}
+	c := &client{t: e.t, conn: conn}
+	if e.http2 {
+		transport := &http.Transport{
+			ForceAttemptHTTP2: true,
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+			DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+				return conn, conn.(*tls.Conn).Handshake()
+			},
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		req = req.WithContext(ctx)
+		req.URL.Scheme = "https"
+		if c.resp, err = transport.RoundTrip(req); err != nil {
+			cancel()
+			return nil, err
+		}
+		c.stop = func() { cancel(); transport.CloseIdleConnections(); conn.Close() }
+	} else {
+		if err := req.Write(conn); err != nil {
+			return nil, err
+		}
+		if c.resp, err = http.ReadResponse(bufio.NewReader(conn), req); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		c.stop = func() { conn.Close() }
+	}
+	e.t.Cleanup(c.close)
+	c.in = bufio.NewReader(c.resp.Body)
+	return c, nil
+}
+
+func (c *client) close() { c.stop() }
+
+// next reads one event, skipping nothing.
+func (c *client) next() (event, error) {
+	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	var e event
+	for {
+		line, err := c.in.ReadString('\n')
+		if err != nil {
+			return e, err
+		}
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" {
+			return e, nil
+		}
+		field, value, _ := strings.Cut(line, ": ")
+		switch field {
+		case "event":
+			e.name = value
+		case "data":
+			e.data = value
+		case "id":
+			e.id = value
+		case "retry":
+			e.retry = value
+		default:
+			return e, fmt.Errorf("unknown line %.80q", line)
+		}
+	}
+}
+
+// want reads the next event and compares what is given as "name data".
+func (c *client) want(s string) event {
+	c.t.Helper()
+	e, err := c.next()
+	if err != nil {
+		c.t.Fatalf("want %.60q: %v", s, err)
+	}
+	got := strings.TrimSpace(e.name + " " + e.data)
+	if e.retry != "" {
+		got = "retry"
+	}
+	if got != s {
+		c.t.Fatalf("got %.80q, want %.80q", got, s)
+	}
+	return e
+}
+
+// wantEnd reads what is left and fails unless the stream then ends.
+func (c *client) wantEnd() {
+	c.t.Helper()
+	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.Copy(io.Discard, c.in); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+		c.t.Fatalf("the stream has not ended: %v", err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// eventually waits for something that only the server knows.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	deadline := time.After(20 * time.Second)
+	for !f() {
+		select {
+		case <-poll.C:
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// value is what a counter or gauge says.
+func value(m prometheus.Metric) float64 {
+	var out dto.Metric
+	if err := m.Write(&out); err != nil {
+		panic(err)
+	}
+	return out.GetCounter().GetValue() + out.GetGauge().GetValue()
+}
+
+// counter is a source that shows a number.
+type counter struct {
+	n       atomic.Int64
+	settled atomic.Uint64
+	pad     string
+}
+
+func (s *counter) Snapshot(_ time.Time, recovered *bool) []byte {
+	r := "fresh"
+	if recovered != nil {
+		r = strconv.FormatBool(*recovered)
+	}
+	return fmt.Appendf(nil, "event: init\ndata: %d %s%s\n\n", s.n.Load(), r, s.pad)
+}
+
+func (s *counter) Ping(time.Time) []byte { return []byte("event: ping\ndata: x\n\n") }
+
+func (s *counter) Settled() change.Position { return change.Position(s.settled.Load()) }
+
+func frame(name, data string) []byte {
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, data)
+}
+
+func frames(s ...string) [][]byte {
+	var f [][]byte
+	for _, s := range s {
+		f = append(f, frame("m", s))
+	}
+	return f
+}
+
+// at is a position s seconds into the test's time.
+func at(s uint32) change.Position { return change.NewPosition(1000+s, 1) }
+
+func source(settled change.Position) *counter {
+	s := new(counter)
+	s.settled.Store(uint64(settled))
+	return s
+}
+
+func TestOpening(t *testing.T) {
+	eachKind(t, Config{RetryMin: 1234 * time.Millisecond, RetryMax: 1235 * time.Millisecond}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(at(5)), at(0))
+		e.header.Set("Access-Control-Allow-Origin", "https://example.com")
+		cl := e.connect("", "")
+		h := cl.resp.Header
+		for name, want := range map[string]string{
+			"Content-Type":                "text/event-stream",
+			"Cache-Control":               "no-cache, no-store, no-transform",
+			"X-Accel-Buffering":           "no",
+			"Access-Control-Allow-Origin": "https://example.com",
+		} {
+			if got := h.Get(name); got != want {
+				t.Errorf("%s: got %q, want %q", name, got, want)
+			}
+		}
+		if cl.resp.StatusCode != 200 || h.Get("Date") == "" || h.Get("Content-Length") != "" {
+			t.Errorf("got %v %v", cl.resp.Status, h)
+		}
+		if r := cl.want("retry"); r.retry != "1234" {
+			t.Errorf("got retry %q", r.retry)
+		}
+		if ev := cl.want("init 0 fresh"); ev.id != at(5).String() {
+			t.Errorf("got id %q", ev.id)
+		}
+		c.Publish(nil, frames("a", "b"), "", at(6), at(6))
+		if ev := cl.want("m a"); ev.id != "" {
+			t.Errorf("an id in the middle of a batch: %q", ev.id)
+		}
+		if ev := cl.want("m b"); ev.id != at(6).String() {
+			t.Errorf("got id %q", ev.id)
+		}
+		c.Publish(nil, frames("c"), "", at(7), 0)
+		if ev := cl.want("m c"); ev.id != "" {
+			t.Errorf("got id %q, want none", ev.id)
+		}
+
+		e.header.Set("Cache-Control", "no-store")
+		if got := e.connect("", "").resp.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("the caller's Cache-Control became %q", got)
+		}
+		if resp := e.connect("channel=other", "").resp; resp.StatusCode != 404 {
+			t.Errorf("no such channel: got %v", resp.Status)
+		}
+		if n := c.Subscribers(); n != 2 {
+			t.Errorf("got %d subscribers, want 2", n)
+		}
+		wantRaw := 0.0
+		if e.raw {
+			wantRaw = 2
+		}
+		if got := value(e.metrics.raw); got != wantRaw {
+			t.Errorf("%v raw subscribers, want %v", got, wantRaw)
+		}
+	})
+}
+
+func TestHeadHasNoBody(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		e.Open("c", source(0), 0)
+		req, _ := http.NewRequest(http.MethodHead, "http://test/", nil)
+		cl, err := e.send(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ct := cl.resp.Header.Get("Content-Type"); cl.resp.StatusCode != 200 || ct != "text/event-stream" {
+			t.Errorf("got %v, %q", cl.resp.Status, ct)
+		}
+	})
+}
+
+func TestOrder(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		var clients []*client
+		for range 5 {
+			cl := e.connect("", "")
+			cl.want("retry")
+			cl.want("init 0 fresh")
+			clients = append(clients, cl)
+		}
+		go func() {
+			for i := range 1000 {
+				c.Publish(nil, frames(strconv.Itoa(i)), "", 0, 0)
+			}
+		}()
+		for _, cl := range clients {
+			for i := range 1000 {
+				cl.want("m " + strconv.Itoa(i))
+			}
+		}
+	})
+}
+
+// Whoever subscribes while events are published sees a snapshot and exactly
+// what followed it.
+func TestSnapshotIsAtomic(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		published := 0
+		for range 20 {
+			first := published
+			published += 100
+			go func() {
+				for i := first + 1; i <= first+100; i++ {
+					s := source(0)
+					s.n.Store(int64(i))
+					c.Publish(s, frames(strconv.Itoa(i)), "", 0, 0)
+				}
+			}()
+			cl := e.connect("", "")
+			cl.want("retry")
+			ev, err := cl.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			if _, err := fmt.Sscanf(ev.data, "%d fresh", &n); err != nil || ev.name != "init" {
+				t.Fatal(ev, err)
+			}
+			for n++; n <= published; n++ {
+				cl.want("m " + strconv.Itoa(n))
+			}
+			cl.close()
+		}
+	})
+}
+
+func TestReplay(t *testing.T) {
+	cases := []struct {
+		name, id string
+		want     []string
+	}{
+		{"before all", at(10).String(), []string{"m h", "m a", "m b", "m c", "init 0 true"}},
+		{"equal is replayed", at(30).String(), []string{"m b", "m c", "init 0 true"}},
+		{"up to date", at(41).String(), []string{"init 0 true"}},
+		{"another server is ahead", at(58).String(), []string{"init 0 true"}},
+		{"future", at(61).String(), []string{"init 0 false"}},
+		{"older than the coverage", at(9).String(), []string{"init 0 false"}},
+		{"malformed", "17", []string{"init 0 false"}},
+		{"upper case", strings.ToUpper(change.Position(0xabcdef).String()), []string{"init 0 false"}},
+		{"zero", change.Position(0).String(), []string{"init 0 false"}},
+		{"hostile", strings.Repeat("9", 4000), []string{"init 0 false"}},
+		{"none", "", []string{"init 0 fresh"}},
+	}
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		s := source(at(50))
+		c := e.Open("c", s, at(10))
+		c.Record(frames("h"), "", at(15), 0)
+		c.Publish(nil, frames("a"), "", at(20), at(19))
+		c.Publish(nil, frames("b"), "", at(30), at(29))
+		c.Publish(nil, frames("c"), "", at(40), at(39))
+		for _, tc := range cases {
+			cl := e.connect("", tc.id)
+			cl.want("retry")
+			for _, w := range tc.want {
+				ev := cl.want(w)
+				if strings.HasPrefix(w, "init") && ev.id != at(50).String() {
+					t.Errorf("%s: got id %q", tc.name, ev.id)
+				}
+			}
+			c.Publish(nil, frames("after"), "", at(1), 0)
+			cl.want("m after")
+			cl.close()
+		}
+		s.settled.Store(0)
+		c.Publish(s, nil, "", 0, 0)
+		cl := e.connect("", at(30).String())
+		cl.want("retry")
+		if ev := cl.want("init 0 false"); ev.id != "" {
+			t.Errorf("settled unknown: got id %q", ev.id)
+		}
+	})
+}
+
+func TestReplayConflatesKeys(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(at(50)), at(1))
+		c.Publish(nil, frames("x1"), "x", at(2), 0)
+		c.Publish(nil, frames("y1"), "y", at(3), 0)
+		c.Publish(nil, frames("z"), "", at(4), 0)
+		c.Publish(nil, frames("x2"), "x", at(5), 0)
+		cl := e.connect("", at(1).String())
+		for _, w := range []string{"retry", "m y1", "m z", "m x2", "init 0 true"} {
+			cl.want(w)
+		}
+		// A reader that keeps up gets them all.
+		c.Publish(nil, frames("x3"), "x", at(6), 0)
+		cl.want("m x3")
+		c.Publish(nil, frames("x4"), "x", at(7), 0)
+		cl.want("m x4")
+	})
+}
+
+func TestRecordAndHole(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(at(50)), at(1))
+		cl := e.connect("", "")
+		cl.want("retry")
+		cl.want("init 0 fresh")
+		c.Record(frames("history"), "", at(2), 0)
+		c.Publish(nil, frames("news"), "", at(3), 0)
+		cl.want("m news")
+		c.Hole(at(20))
+		c.Publish(nil, frames("more"), "", at(21), 0)
+		cl.want("m more")
+
+		before := e.connect("", at(19).String())
+		before.want("retry")
+		before.want("init 0 false")
+		after := e.connect("", at(20).String())
+		after.want("retry")
+		after.want("m more")
+		after.want("init 0 true")
+	})
+}
+
+func TestPing(t *testing.T) {
+	eachKind(t, Config{Ping: 300 * time.Millisecond}, func(t *testing.T, e *env) {
+		s := source(at(7))
+		e.Open("c", s, 0)
+		cl := e.connect("", "")
+		cl.want("retry")
+		cl.want("init 0 fresh")
+		if ev := cl.want("ping x"); ev.id != at(7).String() {
+			t.Errorf("got id %q", ev.id)
+		}
+		s.settled.Store(uint64(at(8)))
+		begun := time.Now()
+		if ev := cl.want("ping x"); ev.id != at(8).String() {
+			t.Errorf("got id %q", ev.id)
+		}
+		if d := time.Since(begun); d < 150*time.Millisecond {
+			t.Errorf("pings %v apart, want 300 ms", d)
+		}
+	})
+}
+
+// stall opens a connection that reads the head and nothing after it.
+func (e *env) stall() *client {
+	e.t.Helper()
+	conn, err := e.dial()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	dial := e.dial
+	e.dial = func() (net.Conn, error) { return conn, nil }
+	defer func() { e.dial = dial }()
+	return e.connect("", "")
+}
+
+// A reader that stalls and comes back has missed nothing that matters, and
+// holds up nobody.
+func TestStalledReaderIsResumed(t *testing.T) {
+	eachKind(t, Config{Stuck: time.Minute, RingBytes: 64 << 20}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		slow := e.stall()
+		good := e.connect("", "")
+		good.want("retry")
+		good.want("init 0 fresh")
+		pad := strings.Repeat("-", 64<<10)
+		const n = 400 // 25 MB, more than any buffer between
+		for i := range n {
+			key := ""
+			if i >= 100 {
+				key = "k"
+			}
+			c.Publish(nil, frames(strconv.Itoa(i)+pad), key, 0, 0)
+			good.want("m " + strconv.Itoa(i) + pad)
+		}
+		slow.want("retry")
+		slow.want("init 0 fresh")
+		last := -1
+		for {
+			ev, err := slow.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ev.name == "init" {
+				if ev.data != "0 true" {
+					t.Fatalf("got %q", ev.data)
+				}
+				if last == n-1 {
+					break
+				}
+				continue // it could take something meanwhile
+			}
+			i, err := strconv.Atoi(strings.TrimRight(ev.data, "-"))
+			if err != nil || len(ev.data) < len(pad) {
+				t.Fatalf("a broken frame: %.40q…, %d bytes", ev.data, len(ev.data))
+			}
+			if i <= last || i < 100 && i != last+1 {
+				t.Fatalf("%d after %d", i, last)
+			}
+			last = i
+		}
+		c.Publish(nil, frames("after"), "", 0, 0)
+		slow.want("m after")
+		good.want("m after")
+		if got := value(e.metrics.resumes); got < 1 {
+			t.Errorf("%v resumes counted", got)
+		}
+	})
+}
+
+// What has rolled out of the ring meanwhile is said to be missing.
+func TestStalledReaderBeyondTheRing(t *testing.T) {
+	eachKind(t, Config{Stuck: time.Minute, RingBatches: 3}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		slow := e.stall()
+		pad := strings.Repeat("-", 256<<10)
+		good := e.connect("", "")
+		good.want("retry")
+		good.want("init 0 fresh")
+		for i := range 100 {
+			c.Publish(nil, frames(strconv.Itoa(i)+pad), "", 0, 0)
+			good.want("m " + strconv.Itoa(i) + pad)
+		}
+		for {
+			ev, err := slow.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ev.data == "0 false" {
+				break
+			}
+		}
+		c.Publish(nil, frames("after"), "", 0, 0)
+		slow.want("m after")
+	})
+}
+
+func TestStuckReaderIsClosed(t *testing.T) {
+	eachKind(t, Config{Stuck: 200 * time.Millisecond}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		e.stall()
+		for range 200 {
+			c.Publish(nil, frames(strings.Repeat("-", 100<<10)), "", 0, 0)
+		}
+		eventually(t, "the stuck reader is closed", func() bool { return c.Subscribers() == 0 })
+		eventually(t, "it is counted", func() bool {
+			return value(e.metrics.evictions.WithLabelValues("stuck")) == 1
+		})
+	})
+}
+
+func TestHangUp(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		for i := range 20 {
+			cl := e.connect("", "")
+			if i%2 == 0 {
+				cl.want("retry")
+			}
+			if tc, ok := cl.conn.(*net.TCPConn); ok && i%4 == 0 {
+				_ = tc.SetLinger(0) // a reset
+			}
+			if hc, ok := cl.conn.(interface{ CloseWrite() error }); ok && !e.http2 && i%3 == 0 {
+				_ = hc.CloseWrite() // half closed is gone
+				cl.wantEnd()
+				continue
+			}
+			cl.close()
+		}
+		eventually(t, "all have left", func() bool { return c.Subscribers() == 0 && e.limits.none() })
+	})
+}
+
+func TestNoise(t *testing.T) {
+	eachKind(t, Config{Ping: 200 * time.Millisecond}, func(t *testing.T, e *env) {
+		if e.http2 {
+			t.Skip("nothing can follow a request")
+		}
+		c := e.Open("c", source(0), 0)
+		noisy := e.connect("", "")
+		noisy.want("retry")
+		noisy.want("init 0 fresh")
+		if _, err := noisy.conn.Write([]byte("hello?")); err != nil {
+			t.Fatal(err)
+		}
+		c.Publish(nil, frames("a"), "", 0, 0)
+		for ev := (event{}); ev.data != "a"; {
+			var err error
+			if ev, err = noisy.next(); err != nil {
+				t.Fatalf("a few bytes must not matter: %v", err)
+			}
+		}
+		if e.raw {
+			go func() {
+				for {
+					if _, err := noisy.conn.Write(make([]byte, 4096)); err != nil {
+						return
+					}
+				}
+			}()
+			noisy.wantEnd()
+			eventually(t, "it is counted", func() bool {
+				return value(e.metrics.evictions.WithLabelValues("noise")) == 1
+			})
+		}
+		noisy.close()
+		eventually(t, "it has left", func() bool { return c.Subscribers() == 0 })
+	})
+}
+
+func TestLimitsPark(t *testing.T) {
+	cfg := Config{MaxSubscribers: 3, MaxPerPage: 2, MaxPerClient: 1, MaxParked: 2, ParkMin: 400 * time.Millisecond, ParkMax: 800 * time.Millisecond}
+	eachKind(t, cfg, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		first := e.connect("page=p&client=1", "")
+		first.want("retry")
+		e.connect("page=p&client=2", "")
+		refused := func(reason string, want float64) {
+			t.Helper()
+			if got := value(e.metrics.refusals.WithLabelValues(reason)); got != want {
+				t.Errorf("%v refused for %s, want %v", got, reason, want)
+			}
+		}
+		parked := e.connect("page=p&client=3", "")
+		refused("page", 1)
+		if parked.resp.StatusCode != 200 || parked.resp.Header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("parked with %v", parked.resp.Status)
+		}
+		begun := time.Now()
+		if r, _ := strconv.Atoi(parked.want("retry").retry); r < 400 || r >= 800 {
+			t.Errorf("parked with retry %d", r)
+		}
+		second := e.connect("page=q&client=1", "")
+		refused("client", 1)
+		if cl, err := e.tryConnect("page=q&client=1", ""); err == nil {
+			t.Errorf("too many parked: got %v", cl.resp.Status)
+		}
+		refused("parked", 1)
+		c.Publish(nil, frames("a"), "", 0, 0)
+		parked.wantEnd()
+		if d := time.Since(begun); d < 300*time.Millisecond {
+			t.Errorf("parked for %v only", d)
+		}
+		second.close()
+		eventually(t, "nobody is parked", func() bool { return e.parked.Load() == 0 })
+		e.connect("page=q&client=4", "")
+		refused("total", 0)
+		third := e.connect("page=q&client=5", "")
+		refused("total", 1)
+		first.want("init 0 fresh")
+		first.want("m a")
+		third.close()
+		eventually(t, "nobody is parked", func() bool { return e.parked.Load() == 0 })
+
+		first.close()
+		eventually(t, "it has left", func() bool { return c.Subscribers() == 2 })
+		again := e.connect("page=p&client=1", "")
+		again.want("retry")
+		again.want("init 0 fresh")
+		if got := value(e.metrics.parked); got != 0 {
+			t.Errorf("%v parked, says the metric", got)
+		}
+	})
+}
+
+func TestCloseChannel(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		cl := e.connect("", "")
+		cl.want("retry")
+		cl.want("init 0 fresh")
+		c.Publish(nil, frames("last"), "", 0, 0)
+		c.Close()
+		c.Close()
+		c.Publish(nil, frames("too late"), "", 0, 0)
+		cl.want("m last")
+		if ev, err := cl.next(); err == nil || isTimeout(err) {
+			t.Errorf("got %v, %v after the end", ev, err)
+		}
+		if resp := e.connect("", "").resp; resp.StatusCode != 404 {
+			t.Errorf("closed: got %v", resp.Status)
+		}
+		s := source(0)
+		s.n.Store(7)
+		e.Open("c", s, 0)
+		cl = e.connect("", "")
+		cl.want("retry")
+		cl.want("init 7 fresh")
+		// Opening again replaces.
+		e.Open("c", source(0), 0)
+		if ev, err := cl.next(); err == nil || isTimeout(err) {
+			t.Errorf("got %v, %v from the channel replaced", ev, err)
+		}
+		eventually(t, "all have left", func() bool { return c.Subscribers() == 0 && e.limits.none() })
+	})
+}
+
+func TestDrain(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		e.Open("c", source(0), 0)
+		var clients []*client
+		const n = 20
+		for range n {
+			cl := e.connect("", "")
+			cl.want("retry")
+			cl.want("init 0 fresh")
+			clients = append(clients, cl)
+		}
+		begun := time.Now()
+		ended := make(chan time.Duration, n)
+		for _, cl := range clients {
+			go func() {
+				ev, err := cl.next()
+				if err != nil || ev.retry == "" {
+					t.Errorf("got %v, %v, want a retry:", ev, err)
+				}
+				cl.wantEnd()
+				ended <- time.Since(begun)
+			}()
+		}
+		const over = time.Second
+		if err := e.Drain(context.Background(), over); err != nil {
+			t.Fatal(err)
+		}
+		early := 0
+		for range n {
+			if <-ended < over/2 {
+				early++
+			}
+		}
+		if early == 0 || early == n {
+			t.Errorf("%d of %d ended in the first half", early, n)
+		}
+		if cl, err := e.tryConnect("", ""); err == nil {
+			t.Errorf("after draining: got %v", cl.resp.Status)
+		}
+	})
+}
+
+func TestDrainAtOnce(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		e.Open("c", source(0), 0)
+		cl := e.connect("", "")
+		cl.want("retry")
+		cl.want("init 0 fresh")
+		ctx, second := context.WithCancel(context.Background())
+		result := make(chan error)
+		go func() { result <- e.Drain(ctx, time.Hour) }()
+		<-e.draining
+		late := e.connect("", "")
+		late.want("retry")
+		second()
+		<-result // nil if it was quick
+		cl.wantEnd()
+		late.wantEnd()
+	})
+}

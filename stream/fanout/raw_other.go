@@ -1,0 +1,33 @@
+//go:build !linux
+
+package fanout
+
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+// Without epoll every subscriber is a portable one.
+type (
+	engine struct{}
+	lane   struct{}
+)
+
+func newEngine(*Hub) (*engine, error) { return nil, nil }
+
+func (*lane) notify() {}
+
+func (*Hub) take(http.ResponseWriter, *http.Request) (net.Conn, bool) { return nil, false }
+
+func (*engine) subscribe(net.Conn, http.ResponseWriter, *http.Request, *Channel, ticket, *debt) bool {
+	return false
+}
+
+func (*engine) park(net.Conn, http.ResponseWriter, *http.Request, []byte, time.Duration, func()) bool {
+	return false
+}
+
+func (*engine) tick()         {}
+func (*engine) drain(float64) {}
+func (*engine) stop()         {}

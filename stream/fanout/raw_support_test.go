@@ -1,0 +1,5 @@
+package fanout
+
+import "runtime"
+
+var rawSupported = runtime.GOOS == "linux" && false
