@@ -1,0 +1,136 @@
+// Command statustail serves live status widgets from MongoDB, and changes
+// what they show.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"statustail/stream/store"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// From the first signal on the default is back: the second one ends the
+	// process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
+}
+
+// Exit statuses.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// cli is the command line. Every flag can be given as an environment variable
+// too, by the rule of envName.
+type cli struct {
+	Serve     serveCmd     `cmd:"" default:"withargs" help:"Serve live status widgets (also when no command is named)."`
+	Init      initCmd      `cmd:"" help:"Prepare a MongoDB database: collections, indexes, validators, expiry."`
+	Page      pageCmd      `cmd:"" help:"Create and change status pages."`
+	Component componentCmd `cmd:"" help:"Create components and set their state."`
+	Issue     issueCmd     `cmd:"" help:"Open, schedule, update and end issues."`
+	Publish   publishCmd   `cmd:"" help:"Send an event of your application to everybody who watches a page."`
+	Watch     watchCmd     `cmd:"" help:"Follow a live stream in the terminal."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// app is what commands run in.
+type app struct {
+	ctx    context.Context
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// A usageError is the fault of the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run is the whole program: it returns the exit status. Signals reach it as
+// the end of ctx.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
+	a := &app{ctx: ctx, stdout: stdout, stderr: stderr}
+	var c cli
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("statustail"),
+		kong.Description("Live status widgets, pushed from MongoDB to every browser that shows one.\n\n"+
+			"Every flag can be set by an environment variable: --mongodb-uri is STATUSTAIL_MONGODB_URI."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Resolvers(environment(getenv)),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		return fail(stderr, fmt.Errorf("the command line is built wrong: %w", err))
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case helped: // --help has been printed; what else the line lacks does not matter
+		return exitOK
+	case err != nil:
+		return fail(stderr, usageError{fmt.Errorf("%w (see statustail --help)", err)})
+	}
+	return fail(stderr, parsed.Run(a))
+}
+
+// fail prints an error in one line and chooses the exit status.
+func fail(stderr io.Writer, err error) int {
+	if err == nil || errors.Is(err, context.Canceled) && !errors.As(err, new(usageError)) {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "statustail: %s\n", strings.Join(strings.Fields(printable(err.Error())), " "))
+	var usage usageError
+	var input *store.InputError
+	if errors.As(err, &usage) || errors.As(err, &input) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// environment gives flags that are not on the command line their values from
+// the environment. An empty variable counts as none.
+func environment(getenv func(string) string) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if flag.Name == "help" {
+			return nil, nil
+		}
+		if value := getenv(envName(flag.Name)); value != "" {
+			return value, nil
+		}
+		return nil, nil
+	})
+}
+
+func envName(flag string) string {
+	return "STATUSTAIL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// printable is text from elsewhere as it may go to a terminal: control
+// characters, which could move the cursor or recolour what others wrote, are
+// replaced.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
