@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"statustail/stream/embedded"
+	"statustail/stream/hund"
+	"statustail/stream/store"
+	"statustail/stream/tail"
+)
+
+// eventLife is how long application events stay in the embedded database,
+// which has no TTL index to see to it: as long as elsewhere.
+const eventLife = 24 * time.Hour
+
+// openDatabase connects to the database, or starts the embedded one.
+func (s *server) openDatabase(ctx context.Context) (err error) {
+	uri := s.cfg.MongodbURI
+	if uri == "" {
+		s.db, err = embedded.Open(ctx, embedded.Config{Dir: s.cfg.Data, Listen: s.cfg.EmbeddedListen, Logger: s.log})
+		if err != nil {
+			return err
+		}
+		uri = s.db.URI()
+	}
+	s.client, err = mongo.Connect(options.Client().ApplyURI(uri).SetAppName("statustail").
+		SetServerSelectionTimeout(5 * time.Second))
+	if err != nil {
+		return usagef("--mongodb-uri: %s", redact(err.Error(), uri))
+	}
+	readFrom, err := s.cfg.readPreference()
+	if err != nil {
+		return err
+	}
+	s.store = store.New(s.client.Database(s.cfg.Database), store.Config{
+		Logger: s.log, Registerer: s.metrics, ReadPreference: readFrom, Reserved: hund.Reserved,
+	})
+	if s.db == nil {
+		return nil
+	}
+	if _, err := s.store.Init(ctx, store.InitOptions{}); err != nil {
+		return fmt.Errorf("prepare the embedded database: %w", err)
+	}
+	if _, err := s.store.SeedDemo(ctx); err != nil {
+		return fmt.Errorf("put the demo page into the embedded database: %w", err)
+	}
+	return nil
+}
+
+func (s *server) closeDatabase() {
+	if s.client != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.client.Disconnect(ctx); err != nil {
+			s.log.Debug("disconnecting from the database", "error", err)
+		}
+	}
+	if s.db != nil {
+		if err := s.db.Close(); err != nil {
+			s.log.Warn("closing the embedded database", "error", err)
+		}
+	}
+}
+
+func (s *server) newFollower() tail.Follower {
+	cfg := tail.Config{
+		Client: s.client, Database: s.cfg.Database, Replay: s.cfg.Replay, Reserved: hund.Reserved,
+		Logger: s.log, Registerer: s.metrics,
+	}
+	return tail.NewEmbedded(cfg, s.db)
+}
+
+// trimEvents deletes old application events until ctx is done.
+func (s *server) trimEvents(ctx context.Context) {
+	for {
+		if _, err := s.store.TrimEvents(ctx, time.Now().Add(-eventLife)); err != nil && ctx.Err() == nil {
+			s.log.Warn("deleting old application events failed; trying again in an hour", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Hour):
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"statustail/stream/api"
+	"statustail/stream/embedded"
+	"statustail/stream/fanout"
+	"statustail/stream/hund"
+	"statustail/stream/live"
+	"statustail/stream/store"
+	"statustail/stream/tail"
+	"statustail/widget"
+)
+
+// A server is everything that serve runs, in the order in which it is
+// started; it is stopped in the opposite one.
+type server struct {
+	cfg    serveConfig
+	log    *slog.Logger
+	stdout io.Writer
+
+	public, ops, pprof []net.Listener
+
+	db       *embedded.DB // nil with --mongodb-uri
+	client   *mongo.Client
+	store    *store.Store
+	proxies  []netip.Prefix
+	hub      *fanout.Hub
+	pages    *live.Pages
+	follower tail.Follower
+	opsLog   *api.OpsLog
+	metrics  *prometheus.Registry
+	draining atomic.Bool
+}
+
+// serve runs a server until ctx is done, drains it, and returns. What cannot
+// be started is an error; a database that cannot be reached is not: it is
+// waited for, and /readyz says so.
+func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err error) {
+	s := &server{cfg: cfg, stdout: stdout, log: newLogger(cfg, stderr), metrics: prometheus.NewRegistry()}
+	defer s.closeListeners()
+	if s.proxies, err = cfg.trustedProxies(); err != nil {
+		return err
+	}
+	if err := s.openListeners(); err != nil {
+		return err
+	}
+	defer s.closeDatabase()
+	if err := s.openDatabase(ctx); err != nil {
+		return err
+	}
+
+	// What works on pages and follows the database ends after the last
+	// subscriber has gone, so that all see the truth up to the end.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	s.build(work)
+
+	failed := make(chan error, 8)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		if err := s.follower.Follow(work, s.pages); work.Err() == nil {
+			failed <- err
+		}
+	}()
+	if s.db != nil {
+		go s.trimEvents(work)
+	}
+	servers := s.serveHTTP(failed)
+	s.announce()
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.shutdown(servers)
+	stop()
+	<-followed
+	return err
+}
+
+func (s *server) openListeners() error {
+	for _, group := range []struct {
+		addresses []string
+		listeners *[]net.Listener
+	}{
+		{s.cfg.Listen, &s.public},
+		{[]string{s.cfg.OpsListen}, &s.ops},
+		{[]string{s.cfg.PprofListen}, &s.pprof},
+	} {
+		for _, address := range group.addresses {
+			if address == "" {
+				continue
+			}
+			l, err := listen(address)
+			if err != nil {
+				return err
+			}
+			*group.listeners = append(*group.listeners, l)
+		}
+	}
+	return nil
+}
+
+func (s *server) closeListeners() {
+	for _, group := range [][]net.Listener{s.public, s.ops, s.pprof} {
+		for _, l := range group {
+			l.Close()
+		}
+	}
+}
+
+// build makes what stands between the database and HTTP.
+func (s *server) build(ctx context.Context) {
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.opsLog = api.NewOpsLog()
+	encoder := hund.Encoder{PingInterval: s.cfg.Ping}
+	s.hub = fanout.New(fanout.Config{
+		Ping:           s.cfg.Ping,
+		RingAge:        s.cfg.Replay,
+		MaxSubscribers: s.cfg.MaxSubscribers,
+		MaxPerPage:     s.cfg.MaxSubscribersPerPage,
+		MaxPerClient:   s.cfg.MaxSubscribersPerIP,
+		MaxParked:      cmp.Or(s.cfg.MaxParked, -1), // 0 parks nobody here
+		Logger:         s.log,
+		Registerer:     s.metrics,
+	})
+	s.pages = live.New(ctx, live.Config{
+		Loader:      s.store,
+		Encoder:     encoder,
+		Open:        api.Channels(s.hub),
+		Logger:      s.log,
+		Registerer:  s.metrics,
+		Observe:     s.opsLog.Observe,
+		Concurrency: s.cfg.ReloadConcurrency,
+		Replay:      s.cfg.Replay,
+	})
+	s.follower = s.newFollower()
+}
+
+func (s *server) handler() http.Handler {
+	return api.New(api.Config{
+		Pages:          s.pages,
+		Hub:            s.hub,
+		Encoder:        hund.Encoder{PingInterval: s.cfg.Ping},
+		Issue:          s.store.Issue,
+		Widget:         widget.Handler(),
+		WidgetRoutes:   widget.Routes(),
+		Tag:            widget.Tag,
+		TrustedProxies: s.proxies,
+		Logger:         s.log,
+		Observe:        s.opsLog.Observe,
+	})
+}
+
+// serveHTTP starts an HTTP server for each purpose.
+func (s *server) serveHTTP(failed chan<- error) []*http.Server {
+	ops := api.NewOps(api.OpsConfig{
+		Health: s.pages.Health, Draining: s.draining.Load, Gatherer: s.metrics, Log: s.opsLog,
+	})
+	var servers []*http.Server
+	for _, group := range []struct {
+		listeners []net.Listener
+		handler   http.Handler
+	}{
+		{s.public, s.handler()}, {s.ops, ops}, {s.pprof, pprofHandler()},
+	} {
+		srv := &http.Server{
+			Handler: group.handler,
+			// Whoever dawdles over a request holds a connection and no more.
+			ReadHeaderTimeout: 10 * time.Second,
+			IdleTimeout:       320 * time.Second, // as nginx/statustail.conf has it
+			MaxHeaderBytes:    16 << 10,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, srv)
+		for _, l := range group.listeners {
+			go func() {
+				if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+					failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+				}
+			}()
+		}
+	}
+	return servers
+}
+
+// shutdown lets everybody go: readiness fails first, then the streams end,
+// spread over the drain window, then what else is under way.
+func (s *server) shutdown(servers []*http.Server) {
+	s.draining.Store(true)
+	s.log.Info("draining", "over", s.cfg.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain+10*time.Second)
+	defer cancel()
+	if err := s.hub.Drain(ctx, s.cfg.Drain); err != nil {
+		s.log.Warn("draining took too long; the rest was cut", "error", err)
+	}
+	s.opsLog.Close()
+	for _, srv := range servers {
+		if err := srv.Shutdown(ctx); err != nil {
+			srv.Close()
+		}
+	}
+	s.log.Info("stopped")
+}
+
+func pprofHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
