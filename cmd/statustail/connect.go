@@ -53,15 +53,18 @@ func (f *databaseFlags) with(a *app, do func(ctx context.Context, s *store.Store
 		defer cancel()
 		_ = client.Disconnect(ctx)
 	}()
-	if err := client.Ping(ctx, nil); err != nil {
-		if a.ctx.Err() != nil {
-			return a.ctx.Err()
-		}
-		return unreachable(uri, f.MongodbURI == "", err)
-	}
-	return do(ctx, store.New(client.Database(f.Database), store.Config{
+	// The store checks what it is given before it asks the database anything,
+	// so a mistake is told as one even while there is no database.
+	err = do(ctx, store.New(client.Database(f.Database), store.Config{
 		Logger: logTo(a.stderr), Reserved: hund.Reserved,
 	}))
+	switch {
+	case err != nil && a.ctx.Err() != nil:
+		return a.ctx.Err()
+	case store.IsUnreachable(err), err != nil && strings.Contains(err.Error(), "auth error"):
+		return unreachable(uri, f.MongodbURI == "", err)
+	}
+	return err
 }
 
 // unreachable says what to do about a database that does not answer.
