@@ -14,7 +14,7 @@ import (
 
 // lookEvery is how often the files are looked at, and so how long a write
 // may stay unnoticed. One look costs some microseconds.
-const lookEvery = 20 * time.Millisecond
+const lookEvery = 25 * time.Millisecond
 
 // Wrote returns a channel that has a value whenever something was committed,
 // by any client, since the last one was taken; it is the cheap way to know

@@ -1,0 +1,71 @@
+package tail
+
+import (
+	"errors"
+	"log/slog"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"statustail/stream/change"
+)
+
+// maxSkipped is how many ids of skipped documents are remembered, so that
+// each is logged once and not at every reopening.
+const maxSkipped = 1024
+
+// A reader turns documents of events into messages and accounts for those
+// that it cannot.
+type reader struct {
+	reserved func(string) bool
+	log      *slog.Logger
+	metrics  *metrics
+
+	skipped map[string]struct{}
+	order   []string // of skipped, a ring
+	next    int
+}
+
+func newReader(cfg Config, m *metrics) *reader {
+	return &reader{reserved: cfg.Reserved, log: cfg.logger(), metrics: m, skipped: make(map[string]struct{})}
+}
+
+// message reports false when the document is skipped.
+func (r *reader) message(doc bson.Raw, at change.Position) (change.Message, bool) {
+	m, err := message(doc, r.reserved, at)
+	if err == nil {
+		return m, true
+	}
+	reason := "other"
+	if fault := (*misfit)(nil); errors.As(err, &fault) {
+		reason = fault.reason
+	}
+	r.metrics.skipped.WithLabelValues(reason).Inc()
+	if !r.remember(m.ID) {
+		r.log.Warn("event skipped", "id", clip(m.ID, 80), "reason", err)
+	}
+	return change.Message{}, false
+}
+
+// remember reports whether it knew the id already.
+func (r *reader) remember(id string) bool {
+	id = clip(id, 200)
+	if _, known := r.skipped[id]; known {
+		return true
+	}
+	if len(r.order) < maxSkipped {
+		r.order = append(r.order, id)
+	} else {
+		delete(r.skipped, r.order[r.next])
+		r.order[r.next] = id
+		r.next = (r.next + 1) % maxSkipped
+	}
+	r.skipped[id] = struct{}{}
+	return false
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}
