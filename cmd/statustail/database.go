@@ -72,6 +72,9 @@ func (s *server) newFollower() tail.Follower {
 		Client: s.client, Database: s.cfg.Database, Replay: s.cfg.Replay, Reserved: hund.Reserved,
 		Logger: s.log, Registerer: s.metrics,
 	}
+	if s.db == nil {
+		return tail.NewEmbedded(cfg, nil)
+	}
 	return tail.NewEmbedded(cfg, s.db)
 }
 

@@ -82,7 +82,8 @@ func New(cfg Config) http.Handler {
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		r.Handle(method, "/", a.page)
 		r.Handle(method, "/:page", a.page)
-		r.Handle(method, stylePath, a.style)
+		r.Handle(method, stylePath, asset("text/css", pageCSS))
+		r.Handle(method, scriptPath, asset("text/javascript", pageJS))
 		for _, route := range a.WidgetRoutes {
 			r.Handle(method, route, gin.WrapH(a.Widget))
 		}

@@ -22,7 +22,13 @@ var pageHTML embed.FS
 //go:embed page.css
 var pageCSS []byte
 
-const stylePath = "/-/page.css"
+//go:embed page.js
+var pageJS []byte
+
+const (
+	stylePath  = "/-/page.css"
+	scriptPath = "/-/page.js"
+)
 
 // pageCSP lets the page load the widget and its stream, and nothing else.
 const pageCSP = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' https: data:; base-uri 'none'; form-action 'none'"
@@ -40,6 +46,7 @@ type pageData struct {
 	Uptime string
 	Tag    template.HTML
 	Style  string
+	Script string
 	Locale string
 	zone   *time.Location
 }
@@ -97,7 +104,7 @@ func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, erro
 	}
 	now := time.Now()
 	d := pageData{
-		View: v, Stale: stale, Style: stylePath, Locale: v.Page.Locale, zone: time.UTC,
+		View: v, Stale: stale, Style: stylePath, Script: scriptPath, Locale: v.Page.Locale, zone: time.UTC,
 		Uptime: fmt.Sprintf("%.2f", v.PercentUptime(now)),
 		Tag:    template.HTML(a.Tag(origin(c.Request), v.Page.ID)),
 	}
@@ -127,10 +134,13 @@ func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, erro
 	c.Data(http.StatusOK, "text/html; charset=utf-8", body.Bytes())
 }
 
-func (a *api) style(c *gin.Context) {
-	c.Header("Cache-Control", "public, max-age=3600")
-	c.Header("X-Content-Type-Options", "nosniff")
-	c.Data(http.StatusOK, "text/css; charset=utf-8", pageCSS)
+// asset serves a file that belongs to the HTML pages.
+func asset(contentType string, data []byte) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Header("Cache-Control", "public, max-age=300")
+		c.Header("X-Content-Type-Options", "nosniff")
+		c.Data(http.StatusOK, contentType+"; charset=utf-8", data)
+	}
 }
 
 // origin is the address under which the client reached the server. Behind a

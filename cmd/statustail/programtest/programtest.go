@@ -1,0 +1,225 @@
+// Package programtest builds and runs the real program for end-to-end tests,
+// on free ports and folders of its own. It must never be imported by the
+// product.
+package programtest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Build gives the path of the program, built once for all tests of a process,
+// with the race detector if the tests have it.
+func Build(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	source := filepath.Dir(filepath.Dir(here))
+	dir, err := os.MkdirTemp("", "statustail-program")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "statustail")
+	args := []string{"build", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Main runs the tests of a package and removes what Build made.
+func Main(m *testing.M) {
+	code := m.Run()
+	if path, err := build(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// A Program is a running server.
+type Program struct {
+	URL      string // of the public listener
+	OpsURL   string
+	MongoURI string // of the embedded database; empty without one
+
+	t      testing.TB
+	path   string
+	args   []string
+	cmd    *exec.Cmd
+	ended  chan struct{}
+	err    error
+	stderr *lines
+}
+
+// Start runs `statustail serve` with an embedded database in a folder of its
+// own and free ports, and waits until it is ready. Further arguments may
+// override that. It is killed when the test ends, and what it logged is shown
+// when the test failed.
+func Start(t testing.TB, args ...string) *Program {
+	t.Helper()
+	p := &Program{t: t, path: Build(t), args: append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
+		"--embedded-listen", "127.0.0.1:0", "--data", t.TempDir(), "--drain", "100ms",
+	}, args...)}
+	p.start()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("the server logged:\n%s", p.stderr)
+		}
+	})
+	return p
+}
+
+// lines collects output.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.Write(b) }
+func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }
+
+var announced = regexp.MustCompile(`^(listening|operators|database) .*?((?:http|mongodb)://[^ ]+)`)
+
+func (p *Program) start() {
+	p.t.Helper()
+	if p.stderr == nil {
+		p.stderr = &lines{}
+	}
+	p.cmd = exec.Command(p.path, p.args...)
+	p.cmd.Stderr = p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	p.ended = ended
+	// What stands in its first lines, up to the first that is none of ours.
+	found := make(chan error, 1)
+	go func() {
+		r := bufio.NewScanner(stdout)
+		for r.Scan() {
+			m := announced.FindStringSubmatch(r.Text())
+			switch {
+			case m == nil:
+			case m[1] == "listening":
+				p.URL = strings.TrimSuffix(m[2], "/")
+			case m[1] == "operators":
+				p.OpsURL = strings.TrimSuffix(m[2], "/")
+			case m[1] == "database":
+				p.MongoURI = m[2]
+			}
+			if strings.HasPrefix(r.Text(), "database") {
+				found <- nil
+				break
+			}
+		}
+		io.Copy(io.Discard, stdout)
+		err := p.cmd.Wait()
+		p.err = err
+		close(ended)
+		select {
+		case found <- fmt.Errorf("the server ended: %v", err):
+		default:
+		}
+	}()
+	select {
+	case err := <-found:
+		if err != nil {
+			p.t.Fatalf("%v\n%s", err, p.stderr)
+		}
+	case <-time.After(time.Minute):
+		p.t.Fatalf("the server did not say where it listens\n%s", p.stderr)
+	}
+}
+
+// Kill ends the server as a power cut would.
+func (p *Program) Kill() {
+	p.cmd.Process.Signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// Restart runs the server again, at the addresses it had.
+func (p *Program) Restart() {
+	p.t.Helper()
+	host := func(url string) string { return strings.Trim(url[strings.Index(url, "://")+3:], "/") }
+	address := func(url string) string { return strings.Replace(host(url), "localhost", "127.0.0.1", 1) }
+	args := p.args
+	p.args = append(args[:len(args):len(args)], "--listen", address(p.URL))
+	if p.MongoURI != "" {
+		p.args = append(p.args, "--embedded-listen", address(p.MongoURI))
+	}
+	// The first --listen, on a free port, stays; the one asked for counts,
+	// as the last that is announced.
+	p.start()
+	p.args = args
+}
+
+// Signal sends a signal; Wait gives the exit status.
+func (p *Program) Signal(s os.Signal) { p.cmd.Process.Signal(s) }
+
+// Wait waits until the server has ended by itself and gives its exit status,
+// -1 for a signal.
+func (p *Program) Wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		p.t.Fatalf("the server does not end\n%s", p.stderr)
+	}
+	var exit *exec.ExitError
+	if errors.As(p.err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+// CLI runs another command of the program against the server's database and
+// gives what it printed. It must succeed.
+func (p *Program) CLI(args ...string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.path, args...)
+	cmd.Env = append(os.Environ(), "STATUSTAIL_MONGODB_URI="+p.MongoURI)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		p.t.Fatalf("statustail %s: %v\n%s", strings.Join(args, " "), err, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Log is what the server has logged so far.
+func (p *Program) Log() string { return p.stderr.String() }
