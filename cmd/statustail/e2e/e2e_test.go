@@ -1,0 +1,256 @@
+// Package e2e drives the real program: its command line, a real browser, a
+// real database, and a reader that is not ours.
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/r3labs/sse/v2"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"statustail/cmd/statustail/programtest"
+)
+
+func TestMain(m *testing.M) { programtest.Main(m) }
+
+// patience is how long anything may take before a test gives up. It is no
+// measure of speed: these machines are shared.
+const patience = 30 * time.Second
+
+// An event is one of a stream.
+type event struct {
+	name string
+	data map[string]any
+}
+
+// subscribe reads a live stream with r3labs's client, which knows nothing of
+// this project.
+func subscribe(t *testing.T, url string) <-chan event {
+	t.Helper()
+	events := make(chan event, 1000)
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	client := sse.NewClient(url)
+	go client.SubscribeRawWithContext(ctx, func(m *sse.Event) {
+		e := event{name: string(m.Event)}
+		if json.Unmarshal(m.Data, &e.data) == nil {
+			events <- e
+		}
+	})
+	return events
+}
+
+// await gives the next event of that name.
+func await(t *testing.T, events <-chan event, name string) event {
+	t.Helper()
+	var seen []string
+	timeout := time.After(patience)
+	for {
+		select {
+		case e := <-events:
+			if e.name == name {
+				return e
+			}
+			seen = append(seen, e.name)
+		case <-timeout:
+			t.Fatalf("no %s came; what came: %v", name, seen)
+		}
+	}
+}
+
+func TestMainJob(t *testing.T) {
+	p := programtest.Start(t)
+	events := subscribe(t, p.URL+"/demo/live/v2/status_page")
+	first := await(t, events, "init_event")
+	if n := len(first.data["components"].([]any)); n != 3 {
+		t.Fatalf("the demo page has %d components", n)
+	}
+	b := openBrowser(t)
+	tab := b.tab(t, p.URL+"/-/demo/corner")
+	tab.awaitWidget(t, "operational")
+
+	id := p.CLI("issue", "open", "--page", "demo", "--title", "Heavy load", "--component", "API", "--state", "degraded")
+	created := await(t, events, "issue_created")
+	if issue := created.data["issue"].(map[string]any); issue["id"] != id || issue["title"] != "Heavy load" {
+		t.Errorf("issue_created: %v", issue)
+	}
+	if e := await(t, events, "degraded"); e.data["state"] != "degraded" {
+		t.Errorf("degraded: %v", e.data)
+	}
+	tab.awaitWidget(t, "degraded", "Heavy load")
+	tab.screenshot(t, "main-job-degraded.png")
+
+	p.CLI("issue", "resolve", id)
+	await(t, events, "issue_resolved")
+	if e := await(t, events, "restored"); e.data["state"] != "operational" {
+		t.Errorf("restored: %v", e.data)
+	}
+	tab.awaitWidget(t, "operational")
+	if tab.text(t, "Heavy load") {
+		t.Error("the widget still shows the resolved issue")
+	}
+
+	// The same by a plain insert with a driver.
+	client, err := mongo.Connect(options.Client().ApplyURI(p.MongoURI))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Disconnect(context.Background())
+	issues := client.Database("statustail").Collection("issues")
+	_, err = issues.InsertOne(context.Background(), bson.M{
+		"_id": "mine", "page": "demo", "title": "Typed by hand", "kind": "incident", "state": "outage",
+		"components": []string{"demo-api"}, "created_at": time.Now(), "updated_at": time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := await(t, events, "issue_created"); e.data["issue"].(map[string]any)["id"] != "mine" {
+		t.Errorf("issue_created: %v", e.data)
+	}
+	tab.awaitWidget(t, "outage", "Typed by hand")
+	if _, err := issues.DeleteOne(context.Background(), bson.M{"_id": "mine"}); err != nil {
+		t.Fatal(err)
+	}
+	tab.awaitWidget(t, "operational")
+	p.CLI("publish", "--page", "demo", "--name", "deploy", "--data", `{"version": "1.2"}`)
+	if e := await(t, events, "deploy"); e.data["version"] != "1.2" {
+		t.Errorf("deploy: %v", e.data)
+	}
+}
+
+func TestBadRequestsGetNoStream(t *testing.T) {
+	p := programtest.Start(t)
+	for path, want := range map[string]int{
+		"/nobody/live/v2/status_page": 404, "/demo/live/v2/component/nothing": 404, "/demo/live/v2/component/demo-api": 200,
+	} {
+		res, err := http.Get(p.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)
+		}
+	}
+}
+
+func TestKilledAndRestarted(t *testing.T) {
+	p := programtest.Start(t)
+	b := openBrowser(t)
+	tab := b.tab(t, p.URL+"/-/demo/corner")
+	tab.awaitWidget(t, "operational")
+	native := b.tab(t, p.URL+"/-/demo/corner")
+	native.run(t, `window.states = []; new EventSource("/demo/live/v2/status_page").addEventListener("init_event", e => states.push(JSON.parse(e.data).state))`)
+	native.awaitTrue(t, `states.length > 0`)
+
+	p.Kill()
+	tab.awaitConnection(t, false)
+	p.Restart()
+	p.CLI("issue", "open", "--page", "demo", "--title", "Power cut", "--component", "API", "--state", "outage")
+	tab.awaitWidget(t, "outage", "Power cut")
+	tab.awaitConnection(t, true)
+	native.awaitTrue(t, `states.length > 1`) // a browser's own EventSource came back too
+	tab.screenshot(t, "after-restart.png")
+}
+
+func TestMaintenanceByTheClock(t *testing.T) {
+	p := programtest.Start(t)
+	events := subscribe(t, p.URL+"/demo/live/v2/status_page")
+	await(t, events, "init_event")
+	id := p.CLI("issue", "schedule", "--page", "demo", "--title", "Disk swap", "--component", "Database", "--state", "outage",
+		"--starts", "+3s", "--ends", "+6s")
+	if e := await(t, events, "issue_created"); e.data["issue"].(map[string]any)["standing"] != false {
+		t.Errorf("scheduled: %v", e.data)
+	}
+	if e := await(t, events, "issue_started"); e.data["issue"].(map[string]any)["id"] != id || e.data["state"] != "outage" {
+		t.Errorf("started: %v", e.data)
+	}
+	if e := await(t, events, "issue_ended"); e.data["issue"].(map[string]any)["id"] != id || e.data["state"] != "operational" {
+		t.Errorf("ended: %v", e.data)
+	}
+	await(t, events, "restored")
+}
+
+func TestDrain(t *testing.T) {
+	p := programtest.Start(t, "--drain", "300ms")
+	res, err := http.Get(p.URL + "/demo/live/v2/status_page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	p.Signal(syscall.SIGTERM)
+	retries := 0
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "retry: ") {
+			retries++
+		}
+	}
+	if retries != 2 {
+		t.Errorf("%d retry: lines before the end, want one at the beginning and one at the end", retries)
+	}
+	if code := p.Wait(); code != 0 {
+		t.Errorf("exit status %d after a drain", code)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	p := programtest.Start(t, "--drain", "10m")
+	res, err := http.Get(p.URL + "/demo/live/v2/status_page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	p.Signal(syscall.SIGTERM)
+	for {
+		ready, err := http.Get(p.OpsURL + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready.Body.Close()
+		if ready.StatusCode == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(); code == 0 {
+		t.Error("exit status 0, though streams were cut")
+	}
+}
+
+// watch is the terminal's reader.
+func TestWatch(t *testing.T) {
+	p := programtest.Start(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, programtest.Build(t), "watch", "--json", p.URL+"/demo")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cancel()
+	lines := bufio.NewScanner(stdout)
+	for want := range strings.FieldsSeq("init_event deploy") {
+		for lines.Scan() && !strings.Contains(lines.Text(), want) {
+		}
+		if !strings.Contains(lines.Text(), want) {
+			t.Fatalf("watch ended before %s", want)
+		}
+		if want == "init_event" {
+			p.CLI("publish", "--page", "demo", "--name", "deploy", "--data", "1")
+		}
+	}
+}
