@@ -2,87 +2,22 @@ package hund
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"statustail/stream/hund/hundtest"
 	"statustail/stream/status"
 )
 
-// client keeps state as status.js does, with the additive fields beside it.
-type client struct {
-	Common     map[string]any
-	Page       any
-	Components []any
-	Issues     map[string]map[string]any
-}
-
-func (c *client) apply(t *testing.T, raw []byte) {
+// apply applies one frame.
+func apply(t *testing.T, c *hundtest.Client, raw []byte) {
 	t.Helper()
 	name, data := parseFrame(t, raw)
-	var e map[string]any
-	if err := json.Unmarshal(data, &e); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	c.Common = map[string]any{}
-	for _, key := range []string{"state", "percent_uptime", "incident_free_streak"} {
-		value, ok := e[key]
-		if !ok {
-			t.Fatalf("%s lacks %s", name, key)
-		}
-		c.Common[key] = value
-	}
-	object := func(key string) map[string]any { m, _ := e[key].(map[string]any); return m }
-	insert := func(issue map[string]any) { c.Issues[issue["id"].(string)] = issue }
-
-	switch name {
-	case "init_event":
-		c.Page, c.Components, c.Issues = e["page"], e["components"].([]any), map[string]map[string]any{}
-		for _, issue := range e["issues"].([]any) {
-			insert(issue.(map[string]any))
-		}
-	case "status_created":
-		c.setState(object("status"))
-	case "issue_created", "issue_started":
-		issue := object("issue")
-		issue["updates"] = []any{}
-		insert(issue)
-	case "issue_updated":
-		update := object("update")
-		if issue, ok := c.Issues[update["issue_id"].(string)]; ok {
-			issue["updates"] = append([]any{e["update"]}, issue["updates"].([]any)...)
-		}
-	case "issue_resolved", "issue_cancelled", "issue_ended":
-		if update := object("update"); update != nil {
-			delete(c.Issues, update["issue_id"].(string))
-		} else {
-			delete(c.Issues, object("issue")["id"].(string))
-		}
-	case "issue_reopened":
-		insert(object("update")["issue"].(map[string]any))
-	case "degraded", "restored", "cache_rebuilt":
-	default:
-		t.Fatalf("unknown event %q", name)
-	}
-}
-
-func (c *client) setState(status map[string]any) {
-	id := status["component_id"]
-	for i, have := range c.Components {
-		if have.(map[string]any)["id"] == id {
-			c.Components[i] = status["component"]
-		}
-	}
-	for _, issue := range c.Issues {
-		for _, part := range issue["components"].([]any) {
-			if part := part.(map[string]any); part["id"] == id {
-				part["state"] = status["state"]
-			}
-		}
+	if err := c.Apply(name, data); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -99,7 +34,7 @@ func parseFrame(t *testing.T, raw []byte) (name string, data []byte) {
 type follower struct {
 	scope  string
 	view   status.View
-	client client
+	client hundtest.Client
 	seen   map[status.EventKind]bool
 }
 
@@ -110,9 +45,9 @@ func narrowed(v status.View, scope string) (status.View, bool) {
 	return v.Component(scope)
 }
 
-func fresh(t *testing.T, v status.View, now time.Time) client {
-	var c client
-	c.apply(t, Encoder{}.Init(v, now, nil, time.Time{}))
+func fresh(t *testing.T, v status.View, now time.Time) hundtest.Client {
+	var c hundtest.Client
+	apply(t, &c, Encoder{}.Init(v, now, nil, time.Time{}))
 	return c
 }
 
@@ -129,7 +64,7 @@ func (f *follower) step(t *testing.T, v status.View) bool {
 		f.seen[e.Kind] = true
 	}
 	for _, raw := range (Encoder{}).Events(v, events, v.At, time.Time{}) {
-		f.client.apply(t, raw)
+		apply(t, &f.client, raw)
 	}
 	want := fresh(t, v, v.At)
 	if len(events) == 0 {
@@ -143,10 +78,8 @@ func (f *follower) step(t *testing.T, v status.View) bool {
 		f.client.Common["percent_uptime"] = want.Common["percent_uptime"]
 		f.client.Common["incident_free_streak"] = want.Common["incident_free_streak"]
 	}
-	if !reflect.DeepEqual(f.client, want) {
-		got, _ := json.MarshalIndent(f.client, "", " ")
-		expected, _ := json.MarshalIndent(want, "", " ")
-		t.Fatalf("stream %q diverged after %v\ngot  %s\nwant %s", f.scope, kinds(events), got, expected)
+	if d := f.client.Differs(&want, false); d != "" {
+		t.Fatalf("stream %q diverged after %v: %s", f.scope, kinds(events), d)
 	}
 	f.view = v
 	return true
