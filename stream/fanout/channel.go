@@ -41,7 +41,7 @@ type Channel struct {
 	ring    ring
 	closed  bool
 	readers int           // subscribers of any kind
-	wake    chan struct{} // closed, and replaced, when there is something for portable subscribers
+	wake    chan struct{} // see woken
 	lanes   []*lane       // raw subscribers, by shard
 	snap    [3]cached     // by recovery
 	ping    cached
@@ -86,32 +86,48 @@ func (c *Channel) append(src Source, frames [][]byte, key string, upto, id chang
 	}
 
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
+		c.mu.Unlock()
 		return
 	}
 	if src != nil {
 		c.src = src
 	}
 	c.snap, c.ping = [3]cached{}, cached{}
-	if b == nil {
-		return
+	var wake chan struct{}
+	if b != nil {
+		c.ring.add(b)
+		c.ring.newest = max(c.ring.newest, id)
+		c.ring.trim(&c.hub.cfg, now)
+		if live {
+			wake = c.notify()
+		}
 	}
-	c.ring.add(b)
-	c.ring.newest = max(c.ring.newest, id)
-	c.ring.trim(&c.hub.cfg, now)
-	if live {
-		c.notify()
+	c.mu.Unlock()
+	if wake != nil {
+		close(wake)
 	}
 }
 
-// notify tells all who write for this channel that there is something new.
-func (c *Channel) notify() {
-	close(c.wake)
-	c.wake = make(chan struct{})
+// notify tells the shards that there is something new. What it returns, unless
+// nil, is to be closed, to tell the portable subscribers, when mu, which the
+// caller holds, has been released: there may be many of them.
+func (c *Channel) notify() chan struct{} {
 	for _, l := range c.lanes {
 		l.notify()
 	}
+	wake := c.wake
+	c.wake = nil
+	return wake
+}
+
+// woken is closed when there is something new for portable subscribers. The
+// caller holds mu.
+func (c *Channel) woken() <-chan struct{} {
+	if c.wake == nil {
+		c.wake = make(chan struct{})
+	}
+	return c.wake
 }
 
 // Hole says that continuity was lost: only what follows from is certain to be
@@ -127,12 +143,15 @@ func (c *Channel) Hole(from change.Position) {
 func (c *Channel) Close() {
 	c.hub.forget(c)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return
+	var wake chan struct{}
+	if !c.closed {
+		c.closed = true
+		wake = c.notify()
 	}
-	c.closed = true
-	c.notify()
+	c.mu.Unlock()
+	if wake != nil {
+		close(wake)
+	}
 }
 
 // Subscribers is how many read the channel now. The parked do not count.

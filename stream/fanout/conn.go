@@ -11,7 +11,7 @@ import (
 // head is the response's head on a connection taken from net/http. The body
 // ends with the connection: that needs no chunks, which every frame would pay
 // for, and suits HTTP/1.0 as well as 1.1.
-func head(header http.Header, r *http.Request) []byte {
+func head(header http.Header) []byte {
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 200 OK\r\n")
 	header.Set("Connection", "close")

@@ -43,6 +43,7 @@ type debt struct {
 	told   recovery
 	holes  int       // the ring's, when the subscriber was last whole
 	since  time.Time // when the socket last took something
+	lagged bool      // it is being resumed
 }
 
 // A piece is something to write in whole, and where its reader stands before
@@ -51,6 +52,7 @@ type piece struct {
 	data          []byte
 	frames        int
 	before, begun place
+	rest          bool // the end of something begun before: it must be kept
 }
 
 // join is the debt to a new subscriber that says it has everything up to
@@ -74,15 +76,16 @@ func (c *Channel) join(lastID string, now time.Time) *debt {
 	return d
 }
 
-// settle says what to write to pay the debt: what the ring has of what was
-// missed, and a snapshot, unless nothing was missed and none is owed. It
-// moves the debt to the ring's end; the caller, who holds mu, must put back
-// what it could not write (see pay).
+// settle says what to write to pay the debt: the rest of what was begun, what
+// the ring has of what was missed, and a snapshot, unless nothing was missed
+// and none is owed. It moves the debt to the ring's end; pay takes back what
+// could not be written. The caller holds mu.
 func (c *Channel) settle(d *debt, now time.Time) []piece {
 	r := &c.ring
 	end := r.end()
-	if !d.owed {
-		d.told = recovered // it has had a snapshot: this is a resume
+	resume := !d.owed // it has had a snapshot
+	if resume {
+		d.told = recovered
 	}
 	if d.next < r.first || d.holes != r.holes {
 		d.next, d.holes = end, r.holes
@@ -99,40 +102,45 @@ func (c *Channel) settle(d *debt, now time.Time) []piece {
 			missed = append(missed, b)
 		}
 	}
-	d.next = end
-	if len(missed) == 0 && !d.owed {
-		return nil
-	}
 	missed = conflate(missed)
 
-	pieces := make([]piece, 0, len(missed)+1)
-	for _, b := range missed {
-		pieces = append(pieces, b.piece(true))
+	pieces := make([]piece, 0, len(missed)+2)
+	if len(d.rest) > 0 {
+		pieces = append(pieces, piece{data: d.rest, begun: d.place, rest: true})
 	}
-	d.owed = false
-	return append(pieces, piece{
-		data: c.snapshot(now, d.told), frames: 1,
-		before: place{end, true}, begun: place{end, false},
-	})
+	if len(missed) > 0 || d.owed {
+		d.lagged = d.lagged || resume
+		for _, b := range missed {
+			pieces = append(pieces, b.piece(true))
+		}
+		pieces = append(pieces, piece{
+			data: c.snapshot(now, d.told), frames: 1,
+			before: place{end, true}, begun: place{end, false},
+		})
+	}
+	d.rest, d.place = nil, place{next: end}
+	return pieces
 }
 
 // pay notes that n bytes of pieces were written, and reports whether that was
-// everything. If not, it goes back to what was not begun: by the time it can
-// be written there may be something newer.
-func (d *debt) pay(pieces []piece, n int) bool {
+// everything, and how many events it completed. If something is left, the
+// debt goes back to the first piece not begun: by the time that can be
+// written there may be something newer.
+func (d *debt) pay(pieces []piece, n int) (whole bool, frames int) {
 	for _, p := range pieces {
 		switch {
 		case n >= len(p.data):
 			n -= len(p.data)
+			frames += p.frames
 			continue
-		case n > 0:
+		case n > 0 || p.rest:
 			d.rest, d.place = p.data[n:], p.begun
 		default:
 			d.rest, d.place = nil, p.before
 		}
-		return false
+		return false, frames
 	}
-	return true
+	return true, frames
 }
 
 // pending is what a subscriber that was whole is to be sent now: the batches
@@ -157,7 +165,6 @@ func (c *Channel) pending(d *debt, now time.Time) []piece {
 			return pieces
 		}
 	}
-	c.hub.metrics.resumes.Inc()
 	return c.settle(d, now)
 }
 

@@ -68,7 +68,7 @@ func New(cfg Config) *Hub {
 // happened at or after coverage. What is to be replayed must be recorded
 // before anybody may subscribe. An open channel of that name is closed.
 func (h *Hub) Open(name string, src Source, coverage change.Position) *Channel {
-	c := &Channel{hub: h, name: name, src: src, wake: make(chan struct{})}
+	c := &Channel{hub: h, name: name, src: src}
 	c.ring.coverage = coverage
 	h.mu.Lock()
 	old := h.channels[name]
@@ -133,11 +133,9 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, q Request) error {
 	h.metrics.joined(d.told)
 	d.rest = appendRetry(nil, between(h.cfg.RetryMin, h.cfg.RetryMax))
 
-	cn, owned := h.take(w, r)
-	if owned {
-		if h.engine.subscribe(cn, w, r, c, t, d) {
-			return nil
-		}
+	cn := h.take(w, r)
+	if cn != nil && h.engine.subscribe(cn, w, r, c, t, d) {
+		return nil
 	}
 	defer h.limits.release(t)
 	defer c.unsubscribe()
@@ -167,19 +165,13 @@ func (h *Hub) park(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.metrics.parked.Inc()
-	leave := func() {
-		h.parked.Add(-1)
-		h.metrics.parked.Dec()
-	}
 	stay := between(h.cfg.ParkMin, h.cfg.ParkMax)
 	retry := appendRetry(nil, between(h.cfg.ParkMin, h.cfg.ParkMax))
-	cn, owned := h.take(w, r)
-	if owned {
-		if h.engine.park(cn, w, r, retry, stay, leave) {
-			return
-		}
+	cn := h.take(w, r)
+	if cn != nil && h.engine.park(cn, w, r, retry, stay) {
+		return
 	}
-	defer leave()
+	defer h.unpark()
 	out := h.output(cn, w, r)
 	defer out.close()
 	if out.write(retry) != nil {
@@ -192,6 +184,11 @@ func (h *Hub) park(w http.ResponseWriter, r *http.Request) {
 	case <-out.gone():
 	case <-h.ended:
 	}
+}
+
+func (h *Hub) unpark() {
+	h.parked.Add(-1)
+	h.metrics.parked.Dec()
 }
 
 // refuse ends the connection without an answer: the deadline makes every

@@ -31,7 +31,7 @@ func setHeaders(h http.Header) {
 func (h *Hub) output(cn net.Conn, w http.ResponseWriter, r *http.Request) output {
 	setHeaders(w.Header())
 	if cn != nil {
-		return newConnOutput(h, cn, head(w.Header(), r))
+		return newConnOutput(h, cn, head(w.Header()))
 	}
 	o := &httpOutput{w: w, r: r, rc: http.NewResponseController(w), hub: h}
 	// The server's ReadTimeout is for requests; it would end the stream.
@@ -92,8 +92,6 @@ const lag = 64 << 10
 func (c *Channel) stream(out output, d *debt) {
 	defer out.close()
 	h := c.hub
-	first := d.rest
-	d.rest = nil
 	ping := time.NewTimer(between(0, h.cfg.Ping))
 	defer ping.Stop()
 	pinging := false
@@ -107,8 +105,10 @@ func (c *Channel) stream(out output, d *debt) {
 		if begun {
 			pieces = c.pending(d, now)
 		} else {
-			frames = append(frames[:0], first)
 			pieces = c.settle(d, now)
+		}
+		if d.lagged {
+			h.metrics.resumes.Inc()
 		}
 		d.caughtUp(&c.ring)
 		for _, p := range pieces {
@@ -117,7 +117,7 @@ func (c *Channel) stream(out output, d *debt) {
 		if pinging {
 			frames = append(frames, c.pingFrame(now))
 		}
-		wake, closed := c.wake, c.closed
+		wake, closed := c.woken(), c.closed
 		c.mu.Unlock()
 
 		if !c.deliver(out, pieces, pinging, frames) || closed {

@@ -2,4 +2,4 @@ package fanout
 
 import "runtime"
 
-var rawSupported = runtime.GOOS == "linux" && false
+var rawSupported = runtime.GOOS == "linux"

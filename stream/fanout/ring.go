@@ -26,7 +26,7 @@ type batch struct {
 // piece is the batch on its way to a subscriber that is, or is not, owed a
 // snapshot after it.
 func (b *batch) piece(owed bool) piece {
-	return piece{b.data, b.frames, place{b.number, owed}, place{b.number + 1, owed}}
+	return piece{data: b.data, frames: b.frames, before: place{b.number, owed}, begun: place{b.number + 1, owed}}
 }
 
 // A ring is what a channel remembers. Batches are numbered without gaps from

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build !linux
 
 package fanout
 
@@ -18,13 +18,13 @@ func newEngine(*Hub) (*engine, error) { return nil, nil }
 
 func (*lane) notify() {}
 
-func (*Hub) take(http.ResponseWriter, *http.Request) (net.Conn, bool) { return nil, false }
+func (*Hub) take(http.ResponseWriter, *http.Request) net.Conn { return nil }
 
 func (*engine) subscribe(net.Conn, http.ResponseWriter, *http.Request, *Channel, ticket, *debt) bool {
 	return false
 }
 
-func (*engine) park(net.Conn, http.ResponseWriter, *http.Request, []byte, time.Duration, func()) bool {
+func (*engine) park(net.Conn, http.ResponseWriter, *http.Request, []byte, time.Duration) bool {
 	return false
 }
 
