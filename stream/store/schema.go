@@ -6,9 +6,11 @@ import (
 	"statustail/stream/change"
 )
 
-// validator is the $jsonSchema of a collection: what decoding accepts as a
-// whole document, and nothing about the rest, so that applications may keep
-// fields of their own. Absent and null mean the same everywhere.
+// validator is the $jsonSchema of a collection: what decoding takes without a
+// complaint, and nothing about other fields, so that applications may keep
+// their own. Absent and null mean the same everywhere. One thing is asked for
+// that decoding can do without: an issue's created_at, which it reads from an
+// ObjectID where there is one.
 func validator(collection string) bson.D {
 	var required []string
 	var properties bson.D
@@ -76,8 +78,6 @@ func validator(collection string) bson.D {
 			{Key: "key", Value: optional("string")},
 		}
 	}
-	// Only events must have a created_at of the right type to leave again;
-	// TTL indexes know nothing but dates.
 	for _, field := range []string{"created_at", "updated_at"} {
 		properties = append(properties, bson.E{Key: field, Value: optional("date")})
 	}
