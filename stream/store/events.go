@@ -88,7 +88,7 @@ func (s *Store) TrimEvents(ctx context.Context, before time.Time) (removed int64
 }
 
 // decodeJSON reads one JSON value as BSON, keeping the order of fields. It is
-// plain JSON: {"$oid": …} is an object with a field of that name.
+// plain JSON, not MongoDB's extended one.
 func decodeJSON(data []byte) (any, error) {
 	switch {
 	case len(data) > maxData:
@@ -108,7 +108,7 @@ func decodeJSON(data []byte) (any, error) {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = errors.New("it ends too early")
 	}
-	return nil, invalid("data", "is not JSON: %v", err)
+	return nil, invalid("data", "is not JSON that can be published: %v", err)
 }
 
 // maxDepth is how deeply values may nest: MongoDB allows 100 levels in all.
@@ -136,20 +136,25 @@ func decodeValue(d *json.Decoder, depth int) (any, error) {
 			_, err := d.Token()
 			return array, err
 		}
-		doc := bson.D{}
+		doc, named := bson.D{}, map[string]bool{}
 		for d.More() {
 			key, err := d.Token()
 			if err != nil {
 				return nil, err
 			}
-			if strings.ContainsRune(key.(string), 0) {
-				return nil, errors.New("a field's name contains a zero byte")
+			name := key.(string)
+			switch {
+			case strings.ContainsRune(name, 0) || strings.HasPrefix(name, "$"):
+				return nil, fmt.Errorf("databases cannot keep a field named %.40q", name)
+			case named[name]:
+				return nil, fmt.Errorf("the field %.40q is there twice", name)
 			}
+			named[name] = true
 			v, err := decodeValue(d, depth+1)
 			if err != nil {
 				return nil, err
 			}
-			doc = append(doc, bson.E{Key: key.(string), Value: v})
+			doc = append(doc, bson.E{Key: name, Value: v})
 		}
 		_, err := d.Token()
 		return doc, err
