@@ -21,7 +21,8 @@ func (p *Pages) markDirty(pg *Page, now time.Time) {
 	case pg.queued:
 	case now.Before(pg.notUntil):
 		if pg.timer == nil {
-			pg.timer = time.AfterFunc(pg.notUntil.Sub(now), func() { p.onTimer(pg) })
+			until := pg.notUntil
+			pg.timer = time.AfterFunc(until.Sub(now), func() { p.onTimer(pg, until) })
 		}
 	default:
 		p.enqueue(pg)
@@ -29,13 +30,15 @@ func (p *Pages) markDirty(pg *Page, now time.Time) {
 	}
 }
 
-func (p *Pages) onTimer(pg *Page) {
+func (p *Pages) onTimer(pg *Page, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if pg.timer == nil || !pg.notUntil.Equal(until) {
+		return // a load has begun since, which answers what this waited for
+	}
 	pg.timer = nil
-	if p.pages[pg.slug] == pg && !pg.loading && !pg.queued {
-		p.enqueue(pg)
-		p.dispatch(time.Now())
+	if p.pages[pg.slug] == pg {
+		p.markDirty(pg, time.Now())
 	}
 }
 
@@ -98,6 +101,10 @@ func (p *Pages) take(now time.Time) []*Page {
 			pg.loading, pg.again = true, false
 			pg.inFlight.merge(pg.pending)
 			pg.pending = hints{}
+			if pg.timer != nil {
+				pg.timer.Stop()
+				pg.timer = nil
+			}
 			if pg.known {
 				pg.notUntil = now.Add(p.cfg.Debounce)
 			}

@@ -51,8 +51,8 @@ func (p *Pages) tidy(pg *Page, now time.Time) {
 			pg.closeFeed(f)
 		}
 	}
-	if len(pg.feeds) > 0 {
-		return
+	if len(pg.feeds) > 0 || !pg.stale(now).IsZero() {
+		return // what is known is worth more while it cannot be read again
 	}
 	p.mu.Lock()
 	if now.Sub(pg.lastUse) <= p.cfg.Linger || pg.loading {
