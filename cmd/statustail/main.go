@@ -42,6 +42,7 @@ type cli struct {
 	Issue     issueCmd     `cmd:"" help:"Open, schedule, update and end issues."`
 	Publish   publishCmd   `cmd:"" help:"Send an event of your application to everybody who watches a page."`
 	Watch     watchCmd     `cmd:"" help:"Follow a live stream in the terminal."`
+	Health    healthCmd    `cmd:"" help:"Ask a server on this machine whether it is ready (for health checks)."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
