@@ -35,15 +35,20 @@ func (r *reader) message(doc bson.Raw, at change.Position) (change.Message, bool
 	if err == nil {
 		return m, true
 	}
+	r.skip(m.ID, err)
+	return change.Message{}, false
+}
+
+// skip accounts for a document that is skipped.
+func (r *reader) skip(id string, err error) {
 	reason := "other"
 	if fault := (*misfit)(nil); errors.As(err, &fault) {
 		reason = fault.reason
 	}
 	r.metrics.skipped.WithLabelValues(reason).Inc()
-	if !r.remember(m.ID) {
-		r.log.Warn("event skipped", "id", clip(m.ID, 80), "reason", err)
+	if !r.remember(id) {
+		r.log.Warn("event skipped", "id", clip(id, 80), "reason", err)
 	}
-	return change.Message{}, false
 }
 
 // remember reports whether it knew the id already.

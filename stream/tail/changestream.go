@@ -1,0 +1,305 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+
+	"statustail/stream/change"
+)
+
+const (
+	// openWithin bounds the opening of a stream: the server looks through its
+	// oplog for the place to begin.
+	openWithin = 60 * time.Second
+	// awaitFor is how long the server waits for a change before it answers
+	// that there is none: how often a quiet stream costs a command.
+	awaitFor = 10 * time.Second
+	// awaitHistory is that while history is read, so that its end is known
+	// soon although nothing happens.
+	awaitHistory = 200 * time.Millisecond
+	// answerWithin is how much longer than it was told the server may take
+	// before the connection counts as dead.
+	answerWithin = 15 * time.Second
+	// maxRefusals is how often a server may refuse a token, for whatever
+	// reason, before it is given up.
+	maxRefusals = 8
+)
+
+// changeStream follows a change stream on the database, one for the whole
+// process. All that it keeps is in memory: the token where the stream goes on.
+type changeStream struct {
+	cfg     Config
+	logger  *slog.Logger
+	metrics *metrics
+	reader  *reader
+
+	// token is where to go on, nil for a new beginning; invalidated says
+	// that it belongs to an invalidate, which only startAfter accepts.
+	token       bson.Raw
+	invalidated bool
+	refusals    int
+
+	opened bool            // the sink was told
+	dirty  bool            // the sink has to be told again, once the stream is open
+	from   change.Position // since when everything was passed on
+	now    change.Position // where the database was when history began
+	last   change.Position // what was reached
+}
+
+// NewChangeStream follows the database by a change stream: on replica sets,
+// sharded clusters and Atlas. The user needs the privilege actions changeStream
+// and find on the database. Positions are cluster times.
+func NewChangeStream(cfg Config) Follower {
+	m := newMetrics(cfg.Registerer)
+	return &changeStream{cfg: cfg, logger: cfg.logger(), metrics: m, reader: newReader(cfg, m)}
+}
+
+// ErrNoChangeStreams is for a server that has none, now and later.
+var ErrNoChangeStreams = errors.New("this MongoDB server has no change streams: they need a replica set (one member is enough: mongod --replSet rs0, then rs.initiate()), or use --source capped")
+
+// errReopen asks for the stream to be opened anew at the token, for no fault.
+var errReopen = errors.New("reopen")
+
+func (f *changeStream) Follow(ctx context.Context, sink Sink) error {
+	out := &outage{log: f.logger, metrics: f.metrics, sink: sink}
+	for {
+		err := f.stream(ctx, sink, out)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errReopen):
+			continue
+		case unsupported(err):
+			return fmt.Errorf("%w (%w)", ErrNoChangeStreams, err)
+		case f.token != nil && historyLost(err), f.token != nil && f.refusals >= maxRefusals:
+			f.logger.Warn("the change stream cannot go on where it was, taking everything as changed", "error", err)
+			f.metrics.holes.Inc()
+			f.token, f.invalidated, f.refusals = nil, false, 0
+			f.metrics.reconnects.Inc()
+			if err := pause(ctx, firstPause); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := out.failed(ctx, explain(err, f.cfg.Database)); err != nil {
+			return err
+		}
+	}
+}
+
+// stream opens the stream and passes on what comes, until it ends.
+func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error {
+	session, err := f.cfg.Client.StartSession(options.Session().SetCausalConsistency(false))
+	if err != nil {
+		return err
+	}
+	defer session.EndSession(context.WithoutCancel(ctx))
+	ctx = mongo.NewSessionContext(ctx, session)
+
+	history := f.token != nil && f.last < f.now
+	stream, err := f.open(ctx, session, &history)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		stream.Close(closing)
+	}()
+	f.refusals = 0
+	out.over()
+	if !f.opened || f.dirty {
+		sink.Opened(f.from, f.now)
+		f.opened, f.dirty = true, false
+	}
+	if stream.RemainingBatchLength() == 0 {
+		f.settle(stream, session, sink)
+	}
+
+	wait := awaitFor
+	if history {
+		wait = awaitHistory
+	}
+	for {
+		next, cancel := context.WithTimeout(ctx, wait+answerWithin)
+		more := stream.TryNext(next)
+		cancel()
+		if err := stream.Err(); err != nil {
+			return err
+		}
+		out.over()
+		if more {
+			f.event(stream.Current, sink)
+		}
+		// The last event of a batch stands for the whole batch.
+		if stream.RemainingBatchLength() == 0 {
+			f.settle(stream, session, sink)
+		}
+		switch {
+		case f.invalidated:
+			return errReopen // the cursor is dead; what comes after it is found with startAfter
+		case stream.ID() == 0 && stream.RemainingBatchLength() == 0:
+			return errors.New("the server closed the change stream")
+		case history && f.last >= f.now:
+			return errReopen // with the longer wait
+		}
+	}
+}
+
+// open opens the stream where it has to go on. A beginning tries to include
+// the history that is wanted, and says in history whether it does.
+func (f *changeStream) open(ctx context.Context, session *mongo.Session, history *bool) (*mongo.ChangeStream, error) {
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	if f.token != nil {
+		opts := f.options(*history)
+		if f.invalidated {
+			opts.SetStartAfter(f.token)
+		} else {
+			opts.SetResumeAfter(f.token)
+		}
+		stream, err := f.watch(ctx, opts)
+		var refused mongo.CommandError
+		if errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !retryable(refused) {
+			f.refusals++
+		}
+		if err == nil {
+			f.invalidated = false
+		}
+		return stream, err
+	}
+
+	now, err := f.clusterTime(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	begin := now
+	if window := change.NewPosition(uint32(f.cfg.replay()/time.Second), 0); !f.opened && window < now {
+		begin = now - window
+	}
+	stream, err := f.watch(ctx, f.options(begin < now).SetStartAtOperationTime(timestamp(begin)))
+	if begin < now && err != nil && historyLost(err) {
+		f.logger.Info("the oplog does not reach back as far as the replay window, beginning at now", "window", f.cfg.replay())
+		begin = now
+		stream, err = f.watch(ctx, f.options(false).SetStartAtOperationTime(timestamp(begin)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	*history = begin < now
+	f.dirty = f.opened
+	f.from, f.now = begin, now
+	if f.last > f.from { // never promise what was reached already as new
+		f.from, f.now = f.last, max(f.now, f.last)
+	}
+	f.token = stream.ResumeToken()
+	return stream, nil
+}
+
+func (f *changeStream) watch(ctx context.Context, opts *options.ChangeStreamOptionsBuilder) (*mongo.ChangeStream, error) {
+	db := f.cfg.Client.Database(f.cfg.Database, options.Database().
+		SetReadPreference(readpref.Primary()).SetReadConcern(readconcern.Majority()))
+	return db.Watch(ctx, pipeline(), opts)
+}
+
+func (f *changeStream) options(history bool) *options.ChangeStreamOptionsBuilder {
+	opts := options.ChangeStream().SetFullDocument(options.UpdateLookup)
+	if history {
+		return opts.SetMaxAwaitTime(awaitHistory)
+	}
+	return opts.SetMaxAwaitTime(awaitFor)
+}
+
+// clusterTime asks the deployment where it is.
+func (f *changeStream) clusterTime(ctx context.Context, session *mongo.Session) (change.Position, error) {
+	reply, err := f.cfg.Client.Database("admin").RunCommand(ctx, bson.D{{Key: "ping", Value: 1}},
+		options.RunCmd().SetReadPreference(readpref.Primary())).Raw()
+	if err != nil {
+		return 0, err
+	}
+	if t := session.OperationTime(); t != nil {
+		return change.NewPosition(t.T, t.I), nil
+	}
+	if t, i, ok := reply.Lookup("operationTime").TimestampOK(); ok {
+		return change.NewPosition(t, i), nil
+	}
+	return 0, errStandalone
+}
+
+// errStandalone is for a server that keeps no cluster time.
+var errStandalone = errors.New("the server answers without an operationTime")
+
+// event passes on one change.
+func (f *changeStream) event(event bson.Raw, sink Sink) {
+	seconds, increment, _ := event.Lookup("clusterTime").TimestampOK()
+	at := max(change.NewPosition(seconds, increment), f.last)
+	operation, _ := event.Lookup("operationType").StringValueOK()
+	collection, _ := event.Lookup("ns", "coll").StringValueOK()
+	switch operation {
+	case "insert", "update", "replace", "delete":
+		switch {
+		case watched(collection):
+			f.metrics.hints.Inc()
+			sink.Hint(hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at))
+		case collection == change.Events && operation == "insert":
+			doc, _ := event.Lookup("fullDocument").DocumentOK()
+			if m, ok := f.reader.message(doc, at); ok {
+				f.metrics.messages.Inc()
+				sink.Message(m)
+			}
+		}
+	case "drop", "rename", "dropDatabase":
+		// The stream goes on over these, so it is open, and nothing of the
+		// log of messages is missing; but the documents are gone.
+		f.logger.Warn("a collection or the database was dropped or renamed, taking everything as changed",
+			"operation", operation, "database", f.cfg.Database, "collection", collection)
+		f.metrics.holes.Inc()
+		f.now = max(f.now, at)
+		f.dirty = operation == "dropDatabase" // an invalidate follows
+		if !f.dirty {
+			sink.Opened(f.from, f.now)
+		}
+	case "invalidate":
+		f.invalidated, f.dirty = true, true
+		f.now = max(f.now, at)
+	}
+}
+
+// settle notes where the stream stands at the end of a batch.
+func (f *changeStream) settle(stream *mongo.ChangeStream, session *mongo.Session, sink Sink) {
+	token := stream.ResumeToken()
+	if token == nil {
+		return
+	}
+	f.token = token
+	reached := tokenPosition(token)
+	f.last = max(f.last, reached)
+	f.metrics.hear(time.Now(), f.behind(session))
+	if f.opened && !f.dirty {
+		sink.Reached(f.last)
+	}
+}
+
+// behind is how far the stream is behind the deployment, whose newest cluster
+// time comes with every reply. A stream that is open and silent while others
+// write shows here.
+func (f *changeStream) behind(session *mongo.Session) time.Duration {
+	seconds, _, ok := session.ClusterTime().Lookup("$clusterTime", "clusterTime").TimestampOK()
+	if !ok || f.last == 0 {
+		return 0
+	}
+	return time.Duration(int64(seconds)-int64(f.last.Seconds())) * time.Second
+}
+
+func timestamp(p change.Position) *bson.Timestamp {
+	return &bson.Timestamp{T: p.Seconds(), I: p.Increment()}
+}
