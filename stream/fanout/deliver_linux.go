@@ -48,7 +48,7 @@ func (s *shard) fanOut(l *lane) {
 	first, closed := c.ring.first, c.closed
 	c.mu.Unlock()
 
-	if sp.end > l.done {
+	if len(l.members) > 0 && sp.end > l.done {
 		var oldest time.Time
 		if len(s.batches) > 0 {
 			oldest = s.batches[0].at
@@ -95,6 +95,7 @@ func (s *shard) fanOut(l *lane) {
 func (s *shard) write(i int32, u *sub, sp *span) {
 	n, errno := send(int(u.fd), sp.data)
 	s.bytes += n
+	s.calls++
 	switch {
 	case n == len(sp.data):
 		s.frames += sp.frames
@@ -136,6 +137,7 @@ func (s *shard) pay(i int32, u *sub) {
 	whole, frames := d.pay(pieces, n)
 	s.frames += frames
 	s.bytes += n
+	s.calls++
 	if n > 0 {
 		d.since = now
 	}
@@ -251,6 +253,7 @@ func (s *shard) farewell(i int32, u *sub) {
 	if u.lane != nil && !u.stall {
 		n, _ := send(int(u.fd), appendRetry(nil, between(s.hub.cfg.RetryMin, s.hub.cfg.RetryMax)))
 		s.bytes += n
+		s.calls++
 	}
 	s.close(i, u)
 }

@@ -129,7 +129,7 @@ func (e *engine) subscribe(cn net.Conn, w http.ResponseWriter, _ *http.Request, 
 	a := arrival{fd: fd, lane: l, ticket: t, cursor: d.next}
 	n, errno := sendAll(fd, pieces)
 	whole, frames := d.pay(pieces, n)
-	e.hub.metrics.sent(frames, n)
+	e.hub.metrics.sent(frames, n, 1)
 	if !whole {
 		a.debt = d
 	}

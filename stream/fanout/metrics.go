@@ -12,6 +12,7 @@ type metrics struct {
 
 	frames    prometheus.Counter
 	bytes     prometheus.Counter
+	writes    prometheus.Counter
 	fanout    prometheus.Histogram
 	skips     prometheus.Counter
 	resumes   prometheus.Counter
@@ -29,6 +30,7 @@ func newMetrics(r prometheus.Registerer, channels func() float64) *metrics {
 			Help: "Connections held now, by kind: raw (owned by an epoll loop), portable (a goroutine each), parked (over a limit, waiting to be closed)."}, []string{"kind"}),
 		frames: prometheus.NewCounter(counter("frames_sent_total", "Events handed to sockets, pings and snapshots included.")),
 		bytes:  prometheus.NewCounter(counter("bytes_sent_total", "Bytes handed to sockets.")),
+		writes: prometheus.NewCounter(counter("writes_total", "Writes to sockets; fewer than the events when several leave in one.")),
 		fanout: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "statustail", Name: "fanout_seconds",
 			Help:    "From publishing an event to the last write of it by an epoll loop.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14)}),
@@ -48,7 +50,7 @@ func newMetrics(r prometheus.Registerer, channels func() float64) *metrics {
 		m.refusals.WithLabelValues(reason)
 	}
 	if r != nil {
-		r.MustRegister(m.subscribers, m.frames, m.bytes, m.fanout, m.skips, m.resumes, m.evictions, m.refusals, m.replays,
+		r.MustRegister(m.subscribers, m.frames, m.bytes, m.writes, m.fanout, m.skips, m.resumes, m.evictions, m.refusals, m.replays,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "statustail", Name: "channels", Help: "Channels open now."}, channels))
 	}
 	return m
@@ -64,7 +66,8 @@ func (m *metrics) joined(r recovery) {
 	}
 }
 
-func (m *metrics) sent(frames, bytes int) {
+func (m *metrics) sent(frames, bytes, calls int) {
+	m.writes.Add(float64(calls))
 	m.frames.Add(float64(frames))
 	m.bytes.Add(float64(bytes))
 }

@@ -168,6 +168,6 @@ func (c *Channel) deliver(out output, pieces []piece, pinging bool, frames [][]b
 	for _, f := range frames {
 		bytes += len(f)
 	}
-	m.sent(events, bytes)
+	m.sent(events, bytes, 1)
 	return true
 }

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,8 @@ type shard struct {
 	debts  map[int32]*debt
 	parked map[int32]time.Time
 	tick   int64
+	slots  int64 // ticks from ping to ping
+	offset int64 // of the wheel, so that shards and servers do not turn alike
 	drain  struct {
 		had, left, at int
 		next          int32
@@ -52,6 +55,7 @@ type shard struct {
 	lanes   []*lane
 	frames  int
 	bytes   int
+	calls   int
 }
 
 // A lane is a channel's subscribers within one shard.
@@ -104,7 +108,9 @@ func newShard(h *Hub, index int) (*shard, error) {
 		_ = unix.Close(epfd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
+	slots := int64(max(1, h.cfg.Ping/h.tick))
 	s := &shard{
+		slots: slots, offset: rand.Int64N(slots),
 		hub: h, index: index, epfd: epfd, epoll: os.NewFile(uintptr(epfd), "epoll"),
 		stopped: make(chan struct{}),
 		debts:   make(map[int32]*debt),
@@ -221,10 +227,9 @@ func (s *shard) work() bool {
 
 	if t := s.ticks.Load(); t != s.tick {
 		busy = true
-		slots := int64(max(1, s.hub.cfg.Ping/s.hub.tick))
-		for s.tick = max(s.tick, t-slots); s.tick < t; {
+		for s.tick = max(s.tick, t-s.slots); s.tick < t; {
 			s.tick++
-			s.ping(int32(s.tick%slots), int32(slots))
+			s.ping(int32((s.tick+s.offset)%s.slots), int32(s.slots))
 		}
 		s.expire(time.Now())
 	}
@@ -237,9 +242,9 @@ func (s *shard) work() bool {
 
 // count passes on what was counted since the last time.
 func (s *shard) count() {
-	if s.bytes > 0 {
-		s.hub.metrics.sent(s.frames, s.bytes)
-		s.frames, s.bytes = 0, 0
+	if s.calls > 0 {
+		s.hub.metrics.sent(s.frames, s.bytes, s.calls)
+		s.frames, s.bytes, s.calls = 0, 0, 0
 	}
 }
 
