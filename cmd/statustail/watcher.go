@@ -43,6 +43,8 @@ type watcher struct {
 	pinged bool // the server pings this stream, so silence means it is gone
 	event  func(event) error
 	notice func(format string, args ...any)
+	// transport makes the requests; nil is one of our own.
+	transport http.RoundTripper
 }
 
 // A permanentError is an answer that coming back will not change.
@@ -52,12 +54,15 @@ type permanentError struct{ error }
 // no further attempt would mend.
 func (w *watcher) run(ctx context.Context) error {
 	client := sse.NewClient(w.url, sse.ClientMaxBufferSize(maxEvent))
-	client.Connection = &http.Client{Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		ResponseHeaderTimeout: 30 * time.Second,
-		ForceAttemptHTTP2:     true,
-	}}
+	if w.transport == nil {
+		w.transport = &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			ResponseHeaderTimeout: 30 * time.Second,
+			ForceAttemptHTTP2:     true,
+		}
+	}
+	client.Connection = &http.Client{Transport: w.transport}
 	defer client.Connection.CloseIdleConnections()
 	client.ReconnectStrategy = once{}
 
@@ -102,7 +107,7 @@ func (w *watcher) connect(parent context.Context, client *sse.Client, asked func
 	silence := func() time.Duration { return ping * 5 / 2 }
 	watchdog := time.AfterFunc(silence(), func() {
 		if w.pinged {
-			cancel(fmt.Errorf("nothing heard for %s", silence()))
+			cancel(errors.New("nothing was heard, not even a ping"))
 		}
 	})
 	defer watchdog.Stop()

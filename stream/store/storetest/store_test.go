@@ -400,8 +400,8 @@ func TestScheduledIssueLife(t *testing.T) {
 	refused(t, err, "has passed")
 }
 
-// Many may end an issue at once; one of them did.
-func TestOnlyOneResolves(t *testing.T) {
+// Who comes second is told so, and leaves nothing behind.
+func TestResolvingTwice(t *testing.T) {
 	f := open(t)
 	f.page("acme")
 	id := must[string](t)(f.OpenIssue(f.ctx, store.IssueInput{Page: "acme", Title: "Bad"}))
