@@ -28,8 +28,23 @@ func printJSON(w io.Writer, e event) error {
 }
 
 // printLine writes an event for people: when, what, and what of it.
-func printLine(w io.Writer, e event) error {
-	_, err := fmt.Fprintf(w, "%s  %-16s %s\n", e.At.Format("15:04:05"), printable(e.Name), printable(summary(e)))
+func printLine(w io.Writer, e event) error { return printSummary(w, e, summary(e)) }
+
+// printOps writes an event of a server's own log for people.
+func printOps(w io.Writer, e event) error {
+	var entry struct {
+		Page     string `json:"page"`
+		Detail   string `json:"detail"`
+		Position string `json:"position"`
+	}
+	if json.Unmarshal(e.Data, &entry) != nil || entry.Page+entry.Detail == "" {
+		return printSummary(w, e, compact(e.Data))
+	}
+	return printSummary(w, e, strings.TrimSpace(fmt.Sprintf("%-16s %-20s %s", entry.Position, entry.Page, entry.Detail)))
+}
+
+func printSummary(w io.Writer, e event, summary string) error {
+	_, err := fmt.Fprintf(w, "%s  %-16s %s\n", e.At.Format("15:04:05"), printable(e.Name), printable(summary))
 	return err
 }
 
@@ -63,9 +78,9 @@ type (
 		Update *shownUpdate `json:"update"`
 		Status *struct {
 			Component struct {
-				Name string `json:"name"`
+				Name  string  `json:"name"`
+				State *string `json:"state"`
 			} `json:"component"`
-			State *string `json:"state"`
 		} `json:"status"`
 		Live       *bool `json:"live"`
 		Recovered  *bool `json:"recovered"`
@@ -85,7 +100,7 @@ func summary(e event) string {
 		parts = append(parts, fmt.Sprintf("%s, uptime %.2f %%", d.Page.Name, d.PercentUptime))
 	}
 	if d.Status != nil {
-		parts = append(parts, fmt.Sprintf("%s is %s", d.Status.Component.Name, word(d.Status.State)))
+		parts = append(parts, fmt.Sprintf("%s is %s", d.Status.Component.Name, word(d.Status.Component.State)))
 	}
 	if d.Issue != nil {
 		parts = append(parts, d.Issue.line())

@@ -18,7 +18,7 @@ func TestPrintLine(t *testing.T) {
 			"16:04:05  init_event       degraded  Acme, uptime 99.99 %  (something may have been missed)\n" +
 				"                           i1 \"Load\" [Investigating] API, Web\n" +
 				"                           i2 \"Upgrade\" [Scheduled, not now] \n"},
-		{"status_created", `{"state":"outage","status":{"component":{"name":"API"},"state":"outage"}}`, "16:04:05  status_created   outage  API is outage\n"},
+		{"status_created", `{"state":"outage","status":{"component":{"name":"API","state":"partial_outage"},"state":"outage"}}`, "16:04:05  status_created   outage  API is partial_outage\n"},
 		{"issue_updated", `{"state":null,"update":{"issue_id":"i1","label":"Fixed","body_text":"All\n\nwell"}}`, "16:04:05  issue_updated    pending  i1 [Fixed] All well\n"},
 		{"issue_reopened", `{"state":"outage","update":{"issue":{"id":"i1","title":"T","label":"L","standing":true}}}`, "16:04:05  issue_reopened   outage  i1 \"T\" [L] \n"},
 		{"ping_event", `{"state":"operational","live":false,"stale_since":1}`, "16:04:05  ping_event       operational  (the server cannot reach its database)\n"},
@@ -30,6 +30,20 @@ func TestPrintLine(t *testing.T) {
 		var b strings.Builder
 		if err := printLine(&b, event{At: tea, Name: c.name, Data: []byte(c.data)}); err != nil || b.String() != c.want {
 			t.Errorf("%s\n got %q\nwant %q (%v)", c.name, b.String(), c.want, err)
+		}
+	}
+}
+
+func TestPrintOps(t *testing.T) {
+	for _, c := range []struct{ data, want string }{
+		{`{"kind":"hint","page":"demo","detail":"issues i1","position":"6b01e1d40000000e"}`, "16:04:05  hint             6b01e1d40000000e demo                 issues i1\n"},
+		{`{"detail":"over\u001b the limit"}`, "16:04:05  hint             over\uFFFD the limit\n"},
+		{`{"other": 1}`, "16:04:05  hint             {\"other\":1}\n"},
+		{`[`, "16:04:05  hint             [\n"},
+	} {
+		var b strings.Builder
+		if err := printOps(&b, event{At: tea, Name: "hint", Data: []byte(c.data)}); err != nil || b.String() != c.want {
+			t.Errorf("%s\n got %q\nwant %q (%v)", c.data, b.String(), c.want, err)
 		}
 	}
 }

@@ -20,11 +20,14 @@ func (c *watchCmd) Run(a *app) error {
 	w := watcher{url: address, notice: func(format string, args ...any) {
 		fmt.Fprintf(a.stderr, "statustail: %s\n", printable(fmt.Sprintf(format, args...)))
 	}}
-	if c.JSON {
-		w.event = func(e event) error { return printJSON(a.stdout, e) }
-	} else {
-		w.event = func(e event) error { return printLine(a.stdout, e) }
+	print := printLine
+	switch {
+	case c.JSON:
+		print = printJSON
+	case c.Ops:
+		print = printOps
 	}
+	w.event = func(e event) error { return print(a.stdout, e) }
 	// The server pings the streams of pages only.
 	w.pinged = !c.Ops
 	return w.run(a.ctx)
