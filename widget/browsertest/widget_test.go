@@ -20,9 +20,9 @@ func TestLive(t *testing.T) {
 	p.shoot("calm")
 
 	p.do(chromedp.Click(chromedp.JSPath(pill)))
-	p.panel("No known issues")
+	p.panel("Status page")
 	p.panel("99.98% uptime in 30 days")
-	p.panel("12 days without incident")
+	p.panel("Last incident 12 days ago")
 	p.panel("Live")
 	p.shoot("calm-open")
 
@@ -39,7 +39,7 @@ func TestLive(t *testing.T) {
 	p.panel("It is the cache.")
 	p.panel("Identified")
 	s.send("issue_resolved", object{"state": "degraded", "update": object{"id": "u2", "issue_id": "i9"}})
-	p.panel("No known issues")
+	p.panel("Status page")
 	s.send("issue_reopened", object{"state": "degraded", "update": object{"id": "u3", "issue_id": "i9", "issue": opened}})
 	p.panel("Heavy load")
 	s.send("issue_resolved", object{"state": "degraded", "issue": object{"id": "i9"}})

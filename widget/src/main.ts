@@ -1,27 +1,30 @@
 // The script: registers the element, and puts a widget on the page where its
 // own tag asks for one.
 
-import { StatusWidget, setHome } from "./element";
+import { StatusWidget } from "./element";
+import { home } from "./widget";
 
 const NAME = "status-widget";
 const tag = document.currentScript as HTMLScriptElement | null;
-const host = tag ? tag.src.replace(/\/(widget|-\/widget\/[^/]+)\.js([?#].*)?$/, "") : "";
 
-setHome(host);
+// The server is what stands before /widget.js or /-/widget/….js.
+if (tag) home.host = tag.src.replace(/(\/-)?\/widget[^?]*\.js.*/, "");
+
 // The same script twice, or two versions of it: the first one serves both.
 if (!customElements.get(NAME)) customElements.define(NAME, StatusWidget);
 
 if (tag?.hasAttribute("data-page")) {
   const widget = document.createElement(NAME);
-  widget.setAttribute("host", host);
-  widget.setAttribute("position", "bottom-end");
-  for (const name of tag.getAttributeNames()) {
-    if (name.startsWith("data-")) widget.setAttribute(name.slice(5), tag.getAttribute(name)!);
+  widget.setAttribute("host", home.host);
+  const position = tag.dataset.position || "bottom-end";
+  widget.setAttribute("position", position);
+  for (const { name, value } of tag.attributes) {
+    if (/^data-/.test(name)) widget.setAttribute(name.slice(5), value);
   }
   const put = () => {
-    if (widget.getAttribute("position") === "inline") return tag.after(widget);
-    const twin = [...document.querySelectorAll(NAME)].some((other) => other.isEqualNode(widget));
-    if (!twin) document.body.append(widget);
+    if (position === "inline") tag.after(widget);
+    // The same tag twice is one widget: a corner has room for no more.
+    else if (!document.querySelector(`${NAME}[position=${position}]`)) document.body.append(widget);
   };
   if (document.body) put();
   else addEventListener("DOMContentLoaded", put);

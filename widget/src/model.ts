@@ -1,81 +1,44 @@
 // What the events of the stream do to what is known, and what a widget makes
 // of it. Pure: no DOM, no network.
 
-import type { Component, Issue, Snapshot, State, Update } from "./types";
+import type { Component, Issue, Snapshot, State } from "./types";
 
-/** The events of the protocol that change something. */
-export const protocolEvents = [
-  "init_event",
-  "ping_event",
-  "status_created",
-  "degraded",
-  "restored",
-  "issue_created",
-  "issue_updated",
-  "issue_resolved",
-  "issue_reopened",
-  "issue_cancelled",
-  "issue_started",
-  "issue_ended",
-  "cache_grown",
-  "cache_rebuilt",
-];
+/** The events of the protocol. Every other name is the application's own. */
+export const protocolEvents = (
+  "init_event ping_event status_created degraded restored " +
+  "issue_created issue_updated issue_resolved issue_reopened issue_cancelled issue_started issue_ended"
+).split(" ");
 
 /** Returns what is known after an event; never changes what it is given. */
 export function reduce(before: Snapshot | null, name: string, data: any): Snapshot | null {
-  if (name === "init_event") {
-    return { ...data, components: data.components || [], issues: data.issues || [] };
-  }
-  if (!before) return before;
-  const after = { ...before };
-  if (data.state !== undefined) after.state = data.state;
-  if (data.percent_uptime !== undefined) after.percent_uptime = data.percent_uptime;
-  if (data.incident_free_streak !== undefined) {
-    after.incident_free_since = data.incident_free_streak
-      ? Date.now() / 1e3 - data.incident_free_streak
-      : null;
-  }
-  const update: Update | undefined = data.update;
-  const id = update ? update.issue_id : data.issue && data.issue.id;
-  const insert = (issue: Issue | undefined) => {
-    if (issue) {
-      after.issues = [
-        { ...issue, updates: issue.updates || [] },
-        ...after.issues.filter((i) => i.id !== issue.id),
-      ];
-    }
+  const first = name === "init_event";
+  if (!protocolEvents.includes(name) || !(before || first)) return before;
+  // What is left of an event without its subject belongs to the whole page.
+  const { issue, update, status, ...page } = data;
+  const after: Snapshot = {
+    ...(first ? { components: [], issues: [] } : before!),
+    incident_free_since: null, // only init_event says it; the streak is newer
+    ...page,
   };
-  switch (name) {
-    case "ping_event":
-      after.live = data.live;
-      after.stale_since = data.stale_since;
-      break;
-    case "status_created": {
-      const { component_id, component, state } = data.status;
-      const set = (list: Component[] | undefined) =>
-        (list || []).map((c) => (c.id === component_id ? { ...c, ...component, state } : c));
-      after.components = set(after.components);
-      after.issues = after.issues.map((i) => ({ ...i, components: set(i.components) }));
-      break;
-    }
-    case "issue_created":
-    case "issue_started":
-      insert(data.issue);
-      break;
-    case "issue_reopened":
-      insert(update && update.issue);
-      break;
-    case "issue_updated":
-      after.issues = after.issues.map((i) =>
-        i.id === id && update
-          ? { ...i, updates: [update, ...i.updates.filter((u) => !u.id || u.id !== update.id)] }
-          : i,
+  const id = update?.issue_id ?? issue?.id;
+  if (name === "issue_updated") {
+    after.issues = after.issues.map((old) =>
+      old.id === id
+        ? { ...old, updates: [update, ...old.updates.filter((u) => u.id !== update.id)] }
+        : old,
+    );
+  } else if (id) {
+    const open = !/(resolved|cancelled|ended)$/.test(name) && (issue || update.issue);
+    after.issues = after.issues.filter((old) => old.id !== id);
+    if (open) after.issues.unshift({ ...open, updates: open.updates || [] });
+  }
+  if (status) {
+    const set = (list: Component[]) =>
+      list.map((c) =>
+        c.id === status.component_id ? { ...c, ...status.component, state: status.state } : c,
       );
-      break;
-    case "issue_resolved":
-    case "issue_cancelled":
-    case "issue_ended":
-      after.issues = after.issues.filter((i) => i.id !== id);
+    after.components = set(after.components);
+    after.issues = after.issues.map((old) => ({ ...old, components: set(old.components) }));
   }
   return after;
 }
@@ -83,20 +46,19 @@ export function reduce(before: Snapshot | null, name: string, data: any): Snapsh
 /** What one widget shows: a whole page, or the part that it was asked for. */
 export interface Summary {
   state: State;
+  only: Component[]; // the components asked for; empty is the whole page
   affected: Component[];
   ongoing: Issue[];
   upcoming: Issue[];
-  only: Component[]; // the components asked for; empty is the whole page
 }
 
-const severity: State[] = ["operational", "maintenance", "degraded", "partial_outage", "outage"];
-
-const worst = (states: (State | undefined)[]): State =>
-  severity[Math.max(...states.map((s) => severity.indexOf(s ?? null)))] || null;
-
-/** An issue's own effect: the newest update that says one, else its own. */
-const effect = (issue: Issue): State =>
-  (issue.updates.find((u) => u.state) || issue).state || null;
+const severity: State[] = [
+  "operational",
+  "maintenance",
+  "degraded",
+  "partial_outage",
+  "outage",
+];
 
 /**
  * Sums a snapshot up. wanted holds ids or names of components; when it is
@@ -104,28 +66,31 @@ const effect = (issue: Issue): State =>
  * have: partial_outage (nothing is out entirely) and maintenance (nothing is
  * wrong beyond a planned maintenance).
  */
-export function summarize(s: Snapshot, wanted: string[]): Summary {
-  const filter = wanted.length > 0;
-  const matches = (c: Component) => wanted.includes(c.id) || wanted.includes(c.name);
-  const only = filter ? s.components.filter(matches) : [];
-  const issues = filter ? s.issues.filter((i) => (i.components || []).some(matches)) : s.issues;
+export function summarize({ state, components, issues }: Snapshot, wanted: string[]): Summary {
+  const asked = (c: Component) => wanted.includes(c.id) || wanted.includes(c.name);
+  const only = components.filter(asked);
+  if (wanted[0]) {
+    issues = issues.filter((i) => i.components.some(asked));
+    components = only;
+  }
   const ongoing = issues.filter((i) => i.standing);
-  let state = s.state;
-  if (filter) {
-    state = worst(only.map((c) => c.state));
+  const says = (word: State) =>
+    [...components, ...ongoing, ...ongoing.flatMap((i) => i.updates)].some((x) => x.state === word);
+  if (wanted[0]) {
+    state = severity.findLast((word) => components.some((c) => c.state === word)) || null;
   } else if (state === "outage") {
-    const states = [...s.components.map((c) => c.state), ...ongoing.map(effect)];
-    if (worst(states) === "partial_outage") state = "partial_outage";
+    // Refined only when nothing at all speaks of more.
+    if (says("partial_outage") && !says(state)) state = "partial_outage";
   } else if (state === "operational" && ongoing.some((i) => i.kind === "maintenance")) {
     state = "maintenance";
   }
   return {
     state,
     only,
+    affected: components.filter((c) => wanted[0] || c.state !== "operational"),
     ongoing,
     upcoming: issues
       .filter((i) => !i.standing)
       .sort((a, b) => (a.starts_at || 0) - (b.starts_at || 0)),
-    affected: (filter ? only : s.components).filter((c) => c.state !== "operational" || filter),
   };
 }

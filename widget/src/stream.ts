@@ -2,22 +2,26 @@
 // stream, and state.json while the stream cannot be had. Only one tab of a
 // browser runs this; feed.ts decides which.
 
+import { on } from "./dom";
 import { protocolEvents, reduce } from "./model";
 import type { Connection, Knowledge } from "./types";
 
-const SECOND = 1e3;
-const BACKOFF_CAP = 60 * SECOND;
-const POLL_INTERVAL = 60 * SECOND;
-/** A stream that has said nothing this long after opening may be blocked. */
-const FIRST_EVENT = 10 * SECOND;
-/** A server over its limits parks us up to 90 s with a retry of its own. */
-const GIVE_UP = 180 * SECOND;
-/** No such page, or not for us: a page may be created or opened later. */
-const UNAVAILABLE = 600 * SECOND;
+/** Milliseconds. An enum, because its members cost nothing in the bundle. */
+const enum Time {
+  Second = 1e3,
+  /** Between polls, and the longest backoff. */
+  Minute = 6e4,
+  /** A stream that has said nothing this long after opening may be blocked. */
+  FirstEvent = 1e4,
+  /** A server over its limits parks us up to 90 s, with a retry of its own. */
+  GiveUp = 3e5,
+  /** No such page, or not for us: it may be made or opened one day. */
+  Unavailable = 6e5,
+}
 
 export interface Stream {
-  /** Listens for application events of these names from now on. */
-  listen(names: Iterable<string>): void;
+  /** Listens for application events of this name from now on. */
+  listen(name: string): void;
   /** Looks at once whether the connection is what it should be. */
   check(): void;
   close(): void;
@@ -33,82 +37,61 @@ export function openStream(
   knowledge: Knowledge,
   changed: (name?: string, data?: unknown) => void,
 ): Stream {
-  let source: EventSource | null = null;
+  const life = new AbortController();
+  const names = new Set(protocolEvents);
   let closed = false;
+  let source: EventSource | null = null;
   let timer: ReturnType<typeof setTimeout>;
-  let moved = 0; // when source was last made, opened or failed
-  let heard = 0; // when it last said something
+  let heard = 0; // when source last gave a sign of life
   let retryAt = 0; // when to make the next one
   let attempts = 0;
-  let pollAt = Date.now() + FIRST_EVENT;
-  const names = new Set(protocolEvents);
+  let pollAt = Date.now() + Time.FirstEvent;
 
-  const url = (path: string, query: Record<string, string | null>) => {
-    const params = Object.entries(query).filter(([, value]) => value);
-    return base + path + (params[0] ? "?" + new URLSearchParams(params as string[][]) : "");
-  };
+  const url = (path: string) => base + path + "?" + new URLSearchParams(token ? { bt: token } : {});
 
-  const become = (connection: Connection) => {
-    const now = knowledge.connection;
-    if (connection === "reconnecting") {
-      if (now === "unavailable") return;
-      // Not all at once after a server has gone.
-      if (now === "live") pollAt = Date.now() + FIRST_EVENT * (1 + Math.random());
-      if (!knowledge.asOf) connection = "connecting";
-    }
-    if (now !== connection) {
-      knowledge.connection = connection;
-      changed();
-    }
-  };
+  const live = () => knowledge.connection === "live";
 
-  const learn = (name: string, data: unknown, connection: Connection) => {
-    knowledge.snapshot = reduce(knowledge.snapshot, name, data);
-    knowledge.asOf = Date.now();
+  const become = (connection: Connection, name?: string, data?: unknown) => {
+    if (name) {
+      knowledge.snapshot = reduce(knowledge.snapshot, name, data);
+      knowledge.asOf = Date.now();
+    } else if (connection === knowledge.connection) return;
     knowledge.connection = connection;
     changed(name, data);
   };
 
-  const on = (event: MessageEvent) => {
-    heard = Date.now();
-    knowledge.id = event.lastEventId || knowledge.id;
-    let data;
-    try {
-      data = JSON.parse(event.data);
-    } catch {
-      return; // not ours
-    }
-    const first = event.type === "init_event";
-    if (first) attempts = 0;
-    // What is replayed before init_event is news, but not yet the present.
-    learn(event.type, data, first ? "live" : knowledge.connection);
+  const lost = () => {
+    if (!live()) return;
+    // Not all browsers at once after a server has gone.
+    pollAt = Date.now() + Time.FirstEvent * (1 + Math.random());
+    become("reconnecting");
   };
 
-  const drop = () => {
-    source?.close();
-    source = null;
+  const receive = ({ type, data, lastEventId }: MessageEvent) => {
+    heard = Date.now();
+    knowledge.id = lastEventId || knowledge.id;
+    // What is replayed before init_event is news, but not yet the present.
+    const first = type === "init_event";
+    if (first) attempts = 0;
+    become(first ? "live" : knowledge.connection, type, JSON.parse(data));
   };
 
   const retry = () => {
-    drop();
-    retryAt = Date.now() + Math.random() * Math.min(BACKOFF_CAP, SECOND * 2 ** attempts++);
+    source?.close();
+    source = null;
+    retryAt = Date.now() + Math.random() * Math.min(Time.Minute, Time.Second * 2 ** attempts++);
   };
 
   const open = () => {
-    moved = heard = Date.now();
-    source = new EventSource(
-      url("/live/v2/status_page", { bt: token, last_event_id: knowledge.id }),
-    );
-    for (const name of names) source.addEventListener(name, on);
-    source.onopen = () => {
-      moved = Date.now();
-    };
+    heard = Date.now();
+    source = new EventSource(url("/live/v2/status_page") + "&last_event_id=" + knowledge.id);
+    for (const name of names) source.addEventListener(name, receive);
     source.onerror = () => {
-      moved = Date.now();
-      become("reconnecting");
+      heard = Date.now();
+      lost();
       // A browser retries by itself, unless the answer was not a stream.
-      if (source?.readyState === 2) {
-        if (!attempts || knowledge.connection === "unavailable") poll();
+      if (source!.readyState === 2) {
+        if (!attempts) poll();
         retry();
       }
       tick();
@@ -116,79 +99,59 @@ export function openStream(
   };
 
   const poll = async () => {
-    pollAt = Date.now() + POLL_INTERVAL;
-    const useless = () => closed || knowledge.connection === "live";
-    try {
-      // The browser's own cache sends If-None-Match, without a preflight.
-      const response = await fetch(url("/state.json", { bt: token }), {
-        cache: "no-cache",
-        credentials: "omit",
-        signal: AbortSignal.timeout(FIRST_EVENT),
-      });
-      if (response.ok) {
-        const data = await response.json();
-        if (!useless()) learn("init_event", data, "polling");
-        return;
-      }
-      if (/^4(0[134]|10)$/.test(response.status + "") && !useless()) {
-        drop();
-        retryAt = Date.now() + UNAVAILABLE;
+    pollAt = Date.now() + Time.Minute;
+    // The browser's own cache sends If-None-Match, without a preflight.
+    const response = await fetch(url("/state.json"), { cache: "no-cache" }).catch(() => {});
+    const data = response?.ok && (await response.json());
+    if (closed || live()) return;
+    if (data) become("polling", "init_event", data);
+    else {
+      if (/40[134]|410/.test(response?.status + "")) {
+        retry();
+        pollAt = retryAt = Date.now() + Time.Unavailable;
+        attempts = 0;
         knowledge.snapshot = null;
-        knowledge.asOf = 0;
-        become("unavailable");
       }
-    } catch {
-      // Said below.
+      become(knowledge.snapshot ? "reconnecting" : "unavailable");
     }
-    if (!useless()) become("reconnecting");
   };
 
   const tick = () => {
     clearTimeout(timer);
-    if (closed) return;
     const now = Date.now();
-    const live = knowledge.connection === "live";
-    if (live && now - heard > (knowledge.snapshot?.ping_interval || 60) * 2.5 * SECOND) {
-      become("reconnecting");
-      drop();
-      retryAt = 0;
-    } else if (!live && source && now - moved > GIVE_UP) {
+    const patience = live() ? (knowledge.snapshot!.ping_interval || 60) * 2.5 * Time.Second : Time.GiveUp;
+    if (source && now - heard > patience) {
+      lost();
       retry();
     }
+    if (!live() && now >= pollAt) poll();
     if (!source && now >= retryAt) open();
-    if (!live && knowledge.connection !== "unavailable" && now >= pollAt) poll();
-    timer = setTimeout(tick, live ? 5 * SECOND : SECOND);
+    timer = setTimeout(tick, live() ? 5 * Time.Second : Time.Second);
   };
 
-  const network = () => {
+  const restart = () => {
+    retry();
     attempts = retryAt = 0;
-    drop();
-    become("reconnecting");
+    lost();
     tick();
   };
-  addEventListener("online", network);
-  addEventListener("offline", network);
-  become("reconnecting");
-  tick();
+  on("online offline", restart, life);
+  restart();
 
   return {
-    listen(more) {
-      for (const name of more) {
-        if (names.has(name)) continue;
-        names.add(name);
-        source?.addEventListener(name, on);
-      }
+    listen(name) {
+      names.add(name);
+      source?.addEventListener(name, receive); // once, however often it is said
     },
     check() {
-      if (knowledge.connection !== "unavailable") retryAt = 0;
+      retryAt = 0;
       tick();
     },
     close() {
       closed = true;
+      life.abort();
       clearTimeout(timer);
-      drop();
-      removeEventListener("online", network);
-      removeEventListener("offline", network);
+      source?.close();
     },
   };
 }

@@ -48,7 +48,7 @@ export interface Issue {
 /** What init_event and state.json say: everything about one status page. */
 export interface Snapshot {
   state: State;
-  percent_uptime: number | null;
+  percent_uptime?: number | null;
   incident_free_streak?: number;
   incident_free_since?: number | null;
   page?: { id: string; name: string; url?: string; locale?: string };

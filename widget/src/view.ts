@@ -1,181 +1,118 @@
 // What a widget looks like: from what is known to nodes. Text from the server
 // becomes text, never markup.
 
-import { h, svg, type Child } from "./dom";
-import { absolute, clock, duration, percent, relative } from "./format";
+import { h } from "./dom";
+import { absolute, percent, relative } from "./format";
 import type { Summary } from "./model";
 import type { Strings } from "./strings";
-import type { Component, Issue, Knowledge, State } from "./types";
+import type { Issue, Knowledge, State } from "./types";
 
-export interface Context {
-  strings: Strings;
-  locale: string;
-  base: string; // address of the status page
-  target: string | null; // of links
-}
+/** panel and pill are nodes whose children are wanted. */
+export type View = [headline: string, pill: Node, panel: () => Node];
 
-const circle = "M8 .5a7.5 7.5 0 1 0 0 15 7.5 7.5 0 0 0 0-15Z";
+/** base is the address of the status page; target is where its links open. */
+export function view(
+  { snapshot, connection, asOf }: Knowledge,
+  { state, only, affected, ongoing, upcoming }: Summary,
+  strings: Strings,
+  locale: string,
+  base: string,
+  target: string,
+): View {
+  // A state that is unknown to us is unknown.
+  const known = (state: State) => (strings[state!] ? state! : "unknown");
+  const word = (state: State) => strings[known(state)];
+  const fill = (text: string, value: string) => text.replace("{}", () => value);
 
-// A shape and a sign for each state, so that colour is never needed.
-const shapes: [State, string, string][] = [
-  ["operational", circle, "m4.7 8.2 2.2 2.3 4.4-4.8"],
-  ["degraded", "M8 1.5 15.2 14.5H.8Z", "M8 6.2v3.6M8 12v.1"],
-  ["partial_outage", "M8 .7 15.3 8 8 15.3.7 8Z", "M5 8h6"],
-  ["outage", "M1.5 1.5h13v13h-13Z", "m5.2 5.2 5.6 5.6m0-5.6-5.6 5.6"],
-  ["maintenance", "M4.2 1.4h7.6L15.5 8l-3.7 6.6H4.2L.5 8Z", "M8 5.9a2.1 2.1 0 1 0 0 4.2 2.1 2.1 0 0 0 0-4.2"],
-  [null, circle, "M4.8 8h.1M8 8h.1m3 0h.1"],
-];
+  // A shape with a sign in it, drawn by the style sheet.
+  const icon = (state: State) => h("i icon", [], { className: "icon " + known(state) });
 
-export function icon(state: State): Node {
-  const [name, shape, sign] = shapes.find(([name]) => name === state) || shapes[5];
-  return svg(
-    "svg",
-    { viewBox: "0 0 16 16", class: "icon " + (name || "unknown"), part: "icon", "aria-hidden": "true" },
-    svg("path", { d: shape, class: "shape" }),
-    svg("path", { d: sign, class: "sign" }),
-  );
-}
+  const headline =
+    only[0] && !only[1]
+      ? only[0].name + ": " + word(state)
+      : state === "operational"
+        ? strings.all
+        : word(state);
 
-/** The words of a state; unknown to us is unknown. */
-export function words(strings: Strings, state: State): string {
-  return (state && Object.hasOwn(strings, state) && strings[state as keyof Strings]) || strings.unknown;
-}
+  // How old what is shown is; empty when it is live.
+  const frozen = snapshot?.live === false;
+  const stale =
+    connection === "live" && !frozen
+      ? ""
+      : snapshot
+        ? fill(
+            frozen || connection === "polling" ? strings.as_of : strings.reconnecting,
+            absolute(locale, (frozen && snapshot.stale_since) || asOf / 1e3, 0, true),
+          )
+        : strings.unknown;
 
-/** The words that sum everything up, as on the pill. */
-export function headline(strings: Strings, summary: Summary): string {
-  const { state, only } = summary;
-  if (only.length === 1) return `${only[0].name}: ${words(strings, state)}`;
-  return state === "operational" ? strings.all : words(strings, state);
-}
-
-const insert = (text: string, value: string) => text.replace("{}", () => value);
-
-/** How fresh what is shown is. */
-export function freshness({ strings, locale }: Context, k: Knowledge): [fresh: boolean, text: string] {
-  const stale = k.snapshot?.live === false;
-  if (k.connection === "live" && !stale) return [true, strings.live];
-  const since = stale ? k.snapshot?.stale_since || k.asOf / 1e3 : k.asOf / 1e3;
-  const parts = [];
-  if (k.connection !== "live" && k.connection !== "polling") parts.push(strings.reconnecting);
-  if (since) parts.push(insert(strings.as_of, clock(locale, since)));
-  return [false, parts.join(" · ")];
-}
-
-const time = ({ locale }: Context, at: number) =>
-  h("time", { datetime: new Date(at * 1e3).toISOString(), title: absolute(locale, at) }, relative(locale, at));
-
-function componentList(context: Context, components: Component[], label: string): Child {
-  return (
-    components.length > 0 &&
-    h(
-      "ul",
-      { class: "components", part: "components", "aria-label": label },
-      ...components.map((c) =>
-        h(
-          "li",
-          { class: "component", part: "component" },
-          icon(c.state),
-          h("bdi", { class: "name" }, c.name),
-          h("span", { class: "word" }, words(context.strings, c.state)),
-        ),
-      ),
-    )
-  );
-}
-
-function issueItem(context: Context, issue: Issue): Node {
-  const { strings, locale, base, target } = context;
-  const update = issue.updates[0];
-  const body = (update && update.body_text) || issue.body_text;
-  const label = (update && update.label) || issue.label;
-  const planned = !issue.standing && issue.starts_at;
-  return h(
-    "li",
-    { class: "issue", part: "issue" },
-    h(
-      "a",
-      {
-        class: "title",
-        part: "issue-title",
-        href: `${base}/issues/${encodeURIComponent(issue.id)}`,
+  const issue = (issue: Issue) => {
+    const newest = issue.updates[0] || issue;
+    const at = issue.scheduled ? issue.starts_at! : newest.created_at;
+    const when = absolute(locale, at, issue.scheduled ? issue.ends_at : 0);
+    return h("li issue", [
+      h("a title", issue.title, {
+        href: base + "/issues/" + encodeURIComponent(issue.id),
         target,
-        rel: "noopener",
         dir: "auto",
-      },
-      issue.title,
-    ),
-    h(
-      "p",
-      { class: "meta" },
-      label && h("bdi", { class: "label", part: "label" }, label),
-      time(context, planned || update?.created_at || issue.starts_at || issue.created_at),
-    ),
-    !!(planned || (issue.scheduled && issue.ends_at)) &&
-      h("p", { class: "when" }, absolute(locale, issue.starts_at || issue.created_at, issue.ends_at)),
-    body && h("p", { class: "body", part: "body", dir: "auto" }, body),
-    issue.progress != null &&
-      h("p", { class: "bar" },
-        h("progress", { max: 100, value: issue.progress, part: "progress", "aria-label": strings.progress }),
-        percent(locale, issue.progress)),
-    issue.components.length > 0 &&
-      h(
-        "ul",
-        { class: "tags", "aria-label": strings.affected },
-        ...issue.components.map((c) => h("li", { part: "tag", dir: "auto" }, c.name)),
-      ),
-  );
-}
+      }),
+      h("small meta", [
+        h("bdi label", newest.label || issue.label),
+        h("time", relative(locale, at) + (issue.scheduled ? " · " + when : ""), { title: when }),
+      ]),
+      h("p body", newest.body_text || issue.body_text, { dir: "auto" }),
+      issue.progress != null &&
+        h("small progress", [
+          h("progress bar", [], { value: issue.progress / 100, ariaLabel: issue.title }),
+          percent(locale, issue.progress),
+        ]),
+      h("small affected", issue.components.map((c) => c.name).join(", "), { dir: "auto" }),
+    ]);
+  };
 
-function issueList(context: Context, issues: Issue[], title: string): Child[] {
-  return issues.length
-    ? [h("h3", {}, title), h("ul", { class: "issues" }, ...issues.map((i) => issueItem(context, i)))]
-    : [];
-}
+  const section = <T>(title: string, items: T[], item: (of: T) => Node) =>
+    items[0] && h("div section", [h("h3 heading", title), h("ul list", items.map(item))]);
 
-/** The inside of the panel, as children of a fragment's stand-in. */
-export function panel(context: Context, k: Knowledge, summary: Summary): HTMLElement {
-  const { strings, locale, base, target } = context;
-  const snapshot = k.snapshot;
-  const [fresh, text] = freshness(context, k);
-  const since = snapshot?.incident_free_since;
-  const facts = summary.only.length
-    ? []
-    : [
-        snapshot?.percent_uptime != null && insert(strings.uptime, percent(locale, snapshot.percent_uptime)),
-        !!since && insert(strings.streak, duration(locale, Date.now() / 1e3 - since)),
-      ];
-  const name = snapshot?.page?.name;
-  return h(
-    "div",
-    {},
-    h(
-      "header",
-      { part: "header" },
-      icon(summary.state),
-      h("div", {}, h("h2", {}, headline(strings, summary)), name && h("p", { dir: "auto" }, name)),
-    ),
-    h(
-      "div",
-      { class: "content" },
-      ...issueList(context, summary.ongoing, strings.ongoing),
-      ...(summary.affected.length
-        ? [h("h3", {}, strings.components), componentList(context, summary.affected, strings.components)]
-        : []),
-      ...issueList(context, summary.upcoming, strings.upcoming),
-      !summary.ongoing.length &&
-        !summary.upcoming.length &&
-        h("p", { class: "none" }, strings.none),
-    ),
-    h(
-      "footer",
-      { part: "footer" },
-      ...facts.map((fact) => fact && h("p", {}, fact)),
-      h(
-        "p",
-        { class: "foot" },
-        h("span", { class: fresh ? "fresh" : "fresh not", part: "freshness" }, text),
-        h("a", { href: base, target, rel: "noopener", part: "link" }, strings.page),
+  return [
+    headline,
+    h("p", [
+      icon(state),
+      h("span words", headline),
+      snapshot && stale && h("small note", stale),
+    ]),
+    () => h("div", [
+      h("div header", [
+        icon(state),
+        h("div", [h("h2 headline", headline), h("small page", snapshot?.page?.name, { dir: "auto" })]),
+      ]),
+      section(strings.ongoing, ongoing, issue),
+      section(strings.components, affected, (c) =>
+        h("li component", [icon(c.state), h("bdi name", c.name), h("small word", word(c.state))]),
       ),
-    ),
-  );
+      section(strings.upcoming, upcoming, issue),
+      h("small footer", [
+        ...(snapshot && !only[0]
+          ? [
+              snapshot.percent_uptime != null &&
+                h("p uptime", fill(strings.uptime, percent(locale, snapshot.percent_uptime))),
+              snapshot.incident_free_streak &&
+                h(
+                  "p streak",
+                  fill(
+                    strings.streak,
+                    relative(
+                      locale,
+                      snapshot.incident_free_since ?? asOf / 1e3 - snapshot.incident_free_streak,
+                    ),
+                  ),
+                ),
+            ]
+          : []),
+        h("p foot", [
+          h("span age", [icon(stale ? null : "operational"), stale || strings.live]),
+          h("a link", strings.page, { href: base, target }),
+        ]),
+      ]),
+    ]),
+  ];
 }

@@ -79,7 +79,8 @@ var styles = api.Plugin{
 				MinifySyntax:     true,
 				Charset:          api.CharsetUTF8,
 			})
-			text := strings.TrimSpace(string(out.Code))
+			// esbuild leaves the values of custom properties as they are.
+			text := strings.ReplaceAll(strings.TrimSpace(string(out.Code)), ", ", ",")
 			return api.OnLoadResult{
 				Contents: &text,
 				Errors:   out.Errors,
