@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -67,15 +68,40 @@ func (s *server) closeDatabase() {
 	}
 }
 
-func (s *server) newFollower() tail.Follower {
+// detectEvery is how long to wait before a server that could not be reached
+// is asked again what it can do.
+const detectEvery = 2 * time.Second
+
+// follow passes what changes on to the live pages until ctx is done. A
+// database that cannot be reached yet is waited for; one that can never be
+// followed is an error.
+func (s *server) follow(ctx context.Context) error {
 	cfg := tail.Config{
-		Client: s.client, Database: s.cfg.Database, Replay: s.cfg.Replay, Reserved: hund.Reserved,
-		Logger: s.log, Registerer: s.metrics,
+		Client: s.client, Database: s.cfg.Database, Replay: cmp.Or(s.cfg.Replay, -1), // 0 means none here
+		Reserved: hund.Reserved, Logger: s.log, Registerer: s.metrics,
 	}
-	if s.db == nil {
-		return tail.NewEmbedded(cfg, nil)
+	if s.db != nil {
+		return tail.NewEmbedded(cfg, s.db).Follow(ctx, s.pages)
 	}
-	return tail.NewEmbedded(cfg, s.db)
+	for attempt := 0; ; attempt++ {
+		follower, source, err := tail.New(ctx, tail.Source(s.cfg.Source), cfg)
+		if err == nil {
+			s.log.Info("following the database", "source", source, "database", s.cfg.Database)
+			return follower.Follow(ctx, s.pages)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if attempt == 0 {
+			s.log.Warn("the database cannot be reached; waiting for it", "error", redact(err.Error(), s.cfg.MongodbURI))
+			s.pages.Lost(err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(detectEvery):
+		}
+	}
 }
 
 // trimEvents deletes old application events until ctx is done.

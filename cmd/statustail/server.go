@@ -24,7 +24,6 @@ import (
 	"statustail/stream/hund"
 	"statustail/stream/live"
 	"statustail/stream/store"
-	"statustail/stream/tail"
 	"statustail/widget"
 )
 
@@ -43,7 +42,6 @@ type server struct {
 	proxies  []netip.Prefix
 	hub      *fanout.Hub
 	pages    *live.Pages
-	follower tail.Follower
 	opsLog   *api.OpsLog
 	metrics  *prometheus.Registry
 	draining atomic.Bool
@@ -76,7 +74,7 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
-		if err := s.follower.Follow(work, s.pages); work.Err() == nil {
+		if err := s.follow(work); work.Err() == nil {
 			failed <- err
 		}
 	}()
@@ -134,7 +132,7 @@ func (s *server) build(ctx context.Context) {
 	encoder := hund.Encoder{PingInterval: s.cfg.Ping}
 	s.hub = fanout.New(fanout.Config{
 		Ping:           s.cfg.Ping,
-		RingAge:        s.cfg.Replay,
+		RingAge:        s.cfg.keep(),
 		MaxSubscribers: s.cfg.MaxSubscribers,
 		MaxPerPage:     s.cfg.MaxSubscribersPerPage,
 		MaxPerClient:   s.cfg.MaxSubscribersPerIP,
@@ -150,10 +148,13 @@ func (s *server) build(ctx context.Context) {
 		Registerer:  s.metrics,
 		Observe:     s.opsLog.Observe,
 		Concurrency: s.cfg.ReloadConcurrency,
-		Replay:      s.cfg.Replay,
+		Replay:      s.cfg.keep(),
 	})
-	s.follower = s.newFollower()
 }
+
+// keep is how long what was published is kept for replay: --replay 0 is as
+// good as not at all.
+func (c *serveConfig) keep() time.Duration { return max(c.Replay, time.Millisecond) }
 
 func (s *server) handler() http.Handler {
 	return api.New(api.Config{
