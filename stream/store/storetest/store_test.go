@@ -71,13 +71,13 @@ func (c *clock) advance(d time.Duration) {
 // A database of its own for each test.
 type fixture struct {
 	*store.Store
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	db    *mongo.Database
 	clock *clock
 }
 
-func open(t *testing.T) *fixture {
+func open(t testing.TB) *fixture {
 	t.Helper()
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))
 	if err != nil {
@@ -131,7 +131,7 @@ func (f *fixture) insert(collection string, docs ...any) {
 	}
 }
 
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
