@@ -239,6 +239,12 @@ func stalledPhase(o options) error {
 	var ratios []float64
 	for round := range o.rounds {
 		measure := func(stalled int) ([]time.Duration, error) {
+			for range o.publishes { // so that what came before is over
+				if _, err := s.deliver(o.size, 30*time.Second); err != nil {
+					return nil, err
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
 			before, err := s.server.ask(order{Do: "stats"})
 			if err != nil {
 				return nil, err
@@ -360,27 +366,40 @@ func churnPhase(o options) error {
 		return err
 	}
 	defer s.stop()
-	if _, err := s.load.ask(order{Do: "churn", N: o.churn / 10, Addr: s.addr}); err != nil { // warm up
-		return err
-	}
 	settle := func() (answer, error) {
 		time.Sleep(2 * time.Second)
 		return s.server.ask(order{Do: "memory"})
 	}
-	before, err := settle()
-	if err != nil {
+	if _, err := s.load.ask(order{Do: "churn", N: 100, Addr: s.addr}); err != nil { // start everything
 		return err
 	}
-	a, err := s.load.ask(order{Do: "churn", N: o.churn, Addr: s.addr})
-	if err != nil {
-		return err
+	var took time.Duration
+	var seen [3]answer
+	for i := range seen {
+		if i > 0 {
+			a, err := s.load.ask(order{Do: "churn", N: o.churn, Addr: s.addr})
+			if err != nil {
+				return err
+			}
+			took = a.Took
+		}
+		if seen[i], err = settle(); err != nil {
+			return err
+		}
 	}
-	after, err := settle()
-	if err != nil {
-		return err
+	fmt.Printf("%d connections opened and closed in random order in %s, and the same again:\n\n| | before | after | after the second time |\n|---|---|---|---|\n", o.churn, took.Round(100*time.Millisecond))
+	for _, row := range []struct {
+		name  string
+		value func(answer) int
+	}{
+		{"descriptors", func(a answer) int { return a.Descriptors }},
+		{"goroutines", func(a answer) int { return a.Goroutines }},
+		{"heap, KB", func(a answer) int { return a.Heap >> 10 }},
+		{"resident, KB", func(a answer) int { return a.RSS >> 10 }},
+	} {
+		fmt.Printf("| %s | %d | %d | %d |\n", row.name, row.value(seen[0]), row.value(seen[1]), row.value(seen[2]))
 	}
-	fmt.Printf("%d connections opened and closed in random order in %s: descriptors %d → %d, goroutines %d → %d, heap %d → %d KB, resident %d → %d KB.\n\n",
-		o.churn, a.Took.Round(100*time.Millisecond), before.Descriptors, after.Descriptors, before.Goroutines, after.Goroutines, before.Heap>>10, after.Heap>>10, before.RSS>>10, after.RSS>>10)
+	fmt.Println()
 	return nil
 }
 

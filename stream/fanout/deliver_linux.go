@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,6 +71,11 @@ func (s *shard) fanOut(l *lane) {
 					s.gather(&sp, u.cursor)
 				}
 				s.write(i, u, &sp)
+			}
+			if k%64 == 0 {
+				// The scheduler would let us go on for 10 ms while a
+				// publisher or a new subscriber waits for this processor.
+				runtime.Gosched()
 			}
 		}
 		l.done = sp.end

@@ -221,8 +221,8 @@ func (s *shard) work() bool {
 	clear(mail)
 	clear(lanes)
 	s.mail, s.lanes = mail[:0], lanes[:0]
-	if cap(s.mail) > 4096 {
-		s.mail = nil
+	if cap(s.mail) > 64 {
+		s.mail = nil // a crowd has come: the next may be long in coming
 	}
 
 	if t := s.ticks.Load(); t != s.tick {
