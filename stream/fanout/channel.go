@@ -78,11 +78,11 @@ func (c *Channel) Record(frames [][]byte, key string, upto, id change.Position) 
 func (c *Channel) append(src Source, frames [][]byte, key string, upto, id change.Position, live bool) {
 	var b *batch
 	now := time.Now()
-	if len(frames) > 0 {
+	if data := join(frames, id); len(data) > 0 {
 		if upto == 0 {
 			upto = always
 		}
-		b = &batch{data: join(frames, id), frames: len(frames), key: key, upto: upto, live: live, at: now}
+		b = &batch{data: data, frames: len(frames), key: key, upto: upto, live: live, at: now}
 	}
 
 	c.mu.Lock()

@@ -49,7 +49,12 @@ func newConnOutput(h *Hub, cn net.Conn, head []byte) *connOutput {
 func (o *connOutput) gone() <-chan struct{} { return o.end }
 
 // close also ends the goroutine that reads.
-func (o *connOutput) close() { _ = o.cn.Close() }
+func (o *connOutput) close() {
+	o.hub.outputs.remove(o)
+	_ = o.cn.Close()
+}
+
+func (o *connOutput) interrupt() { _ = o.cn.SetWriteDeadline(longAgo) }
 
 func (o *connOutput) write(frames ...[]byte) error {
 	if o.head != nil {
@@ -59,7 +64,7 @@ func (o *connOutput) write(frames ...[]byte) error {
 	all := bytes.Join(frames, nil)
 	for len(all) > 0 {
 		n := min(len(all), gulp)
-		if err := o.cn.SetWriteDeadline(time.Now().Add(o.hub.cfg.Stuck)); err != nil {
+		if err := o.hub.deadline(o.cn.SetWriteDeadline); err != nil {
 			return err
 		}
 		if _, err := o.cn.Write(all[:n]); err != nil {

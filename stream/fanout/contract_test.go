@@ -34,6 +34,7 @@ type kind struct {
 	tls,
 	gin bool
 	portable bool
+	wrapped  bool // the listener's connections hide their descriptors
 }
 
 var kinds = []kind{
@@ -42,6 +43,7 @@ var kinds = []kind{
 	{name: "portable_gin", portable: true, gin: true},
 	{name: "tls", tls: true},
 	{name: "http2", tls: true, http2: true},
+	{name: "wrapped", wrapped: true},
 	{name: "raw", raw: true},
 	{name: "raw_unix", raw: true, unix: true},
 	{name: "raw_gin", raw: true, gin: true},
@@ -119,6 +121,9 @@ func newEnv(t *testing.T, k kind, cfg Config) *env {
 		e.dial = func() (net.Conn, error) { return net.Dial("tcp", addr) }
 	}
 	e.server.Listener = e.Listener(e.server.Listener)
+	if k.wrapped {
+		e.server.Listener = wrapper{e.server.Listener}
+	}
 	e.server.EnableHTTP2 = k.http2
 	if k.tls {
 		e.server.StartTLS()
@@ -147,6 +152,13 @@ func newEnv(t *testing.T, k kind, cfg Config) *env {
 		e.server.Close()
 	})
 	return e
+}
+
+type wrapper struct{ net.Listener }
+
+func (w wrapper) Accept() (net.Conn, error) {
+	c, err := w.Listener.Accept()
+	return struct{ net.Conn }{c}, err
 }
 
 // client is one connection and the events read from it.
@@ -876,6 +888,56 @@ func TestDrain(t *testing.T) {
 		}
 		if cl, err := e.tryConnect("", ""); err == nil {
 			t.Errorf("after draining: got %v", cl.resp.Status)
+		}
+	})
+}
+
+// Nobody who has stalled holds up the end.
+func TestDrainStalled(t *testing.T) {
+	eachKind(t, Config{Stuck: time.Hour}, func(t *testing.T, e *env) {
+		c := e.Open("c", source(0), 0)
+		e.stall()
+		for range 20 {
+			c.Publish(nil, frames(strings.Repeat("-", 1<<20)), "", 0, 0)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := e.Drain(ctx, 10*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+		if n := c.Subscribers(); n != 0 {
+			t.Errorf("%d are still here", n)
+		}
+	})
+}
+
+// Old clients, and those that say more than they should before they listen.
+func TestOldAndHastyClients(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		if e.http2 {
+			t.Skip("neither is possible")
+		}
+		e.Open("c", source(0), 0)
+		for _, request := range []string{
+			"GET / HTTP/1.0\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /again HTTP/1.1\r\nHost: x\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+		} {
+			conn, err := e.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatalf("%.14q: %v", request, err)
+			}
+			cl := &client{t: t, conn: conn, resp: resp, in: bufio.NewReader(resp.Body)}
+			cl.want("retry")
+			cl.want("init 0 fresh")
+			conn.Close()
 		}
 	})
 }

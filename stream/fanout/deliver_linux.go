@@ -99,6 +99,10 @@ func (s *shard) fanOut(l *lane) {
 
 // write sends a span to a sub that is not stalled.
 func (s *shard) write(i int32, u *sub, sp *span) {
+	if len(sp.data) == 0 { // nothing but history
+		u.cursor = sp.end
+		return
+	}
 	n, errno := send(int(u.fd), sp.data)
 	s.bytes += n
 	s.calls++

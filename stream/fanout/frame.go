@@ -18,13 +18,16 @@ func appendID(b []byte, id change.Position) []byte {
 	return append(b, '\n')
 }
 
-// join makes one piece of frames, with the id on the last.
+// join makes one piece of frames, with the id on the last; nothing of nothing.
 func join(frames [][]byte, id change.Position) []byte {
-	n := 24
+	n := 0
 	for _, f := range frames {
 		n += len(f)
 	}
-	b := make([]byte, 0, n)
+	if n == 0 {
+		return nil
+	}
+	b := make([]byte, 0, n+len("id: \n")+16)
 	for i, f := range frames {
 		if i == len(frames)-1 {
 			b = appendID(b, id)

@@ -30,6 +30,7 @@ type Hub struct {
 	metrics *metrics
 	limits  *limits
 	parked  atomic.Int64
+	outputs outputs
 
 	// mu guards the channels and the transitions below. It is taken before
 	// any other lock.
@@ -196,7 +197,7 @@ func (h *Hub) unpark() {
 func (h *Hub) refuse(w http.ResponseWriter, reason string) {
 	h.metrics.refusals.WithLabelValues(reason).Inc()
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0))
+	_ = http.NewResponseController(w).SetWriteDeadline(longAgo)
 }
 
 // enter counts a handler in, unless the hub has ended, and sees to it that
@@ -288,6 +289,7 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 		close(h.ended)
 	}
 	h.mu.Unlock()
+	h.outputs.interrupt()
 	if h.engine != nil {
 		h.engine.stop()
 	}

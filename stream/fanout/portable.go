@@ -1,8 +1,10 @@
 package fanout
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,8 +16,56 @@ type output interface {
 	write(frames ...[]byte) error
 	// gone is closed when the client has hung up, as far as that shows.
 	gone() <-chan struct{}
+	// interrupt makes a write under way fail. Unlike the others it may be
+	// called by anybody, before close has returned.
+	interrupt()
 	close()
 }
+
+// outputs are those of the portable subscribers, to be interrupted.
+type outputs struct {
+	mu  sync.Mutex
+	all map[output]struct{}
+}
+
+func (o *outputs) add(out output) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil {
+		o.all = make(map[output]struct{})
+	}
+	o.all[out] = struct{}{}
+}
+
+func (o *outputs) remove(out output) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, out)
+}
+
+func (o *outputs) interrupt() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for out := range o.all {
+		out.interrupt()
+	}
+}
+
+// deadline allows a write Config.Stuck from now, unless the hub has ended:
+// either the writer sees that here, or interrupt comes after this deadline
+// and replaces it.
+func (h *Hub) deadline(set func(time.Time) error) error {
+	_ = set(time.Now().Add(h.cfg.Stuck)) // not all writers have deadlines
+	if isClosed(h.ended) {
+		return errEnded
+	}
+	return nil
+}
+
+var (
+	errEnded = errors.New("fanout: the hub has been drained")
+	longAgo  = time.Unix(1, 0)
+)
 
 func setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
@@ -31,12 +81,15 @@ func setHeaders(h http.Header) {
 func (h *Hub) output(cn net.Conn, w http.ResponseWriter, r *http.Request) output {
 	setHeaders(w.Header())
 	if cn != nil {
-		return newConnOutput(h, cn, head(w.Header()))
+		o := newConnOutput(h, cn, head(w.Header()))
+		h.outputs.add(o)
+		return o
 	}
 	o := &httpOutput{w: w, r: r, rc: http.NewResponseController(w), hub: h}
 	// The server's ReadTimeout is for requests; it would end the stream.
 	_ = o.rc.SetReadDeadline(time.Time{})
 	w.WriteHeader(http.StatusOK)
+	h.outputs.add(o)
 	return o
 }
 
@@ -52,7 +105,9 @@ type httpOutput struct {
 
 func (o *httpOutput) gone() <-chan struct{} { return o.r.Context().Done() }
 
-func (o *httpOutput) close() {}
+func (o *httpOutput) interrupt() { _ = o.rc.SetWriteDeadline(longAgo) }
+
+func (o *httpOutput) close() { o.hub.outputs.remove(o) }
 
 func (o *httpOutput) write(frames ...[]byte) error {
 	unflushed := 0
@@ -60,7 +115,9 @@ func (o *httpOutput) write(frames ...[]byte) error {
 		for len(f) > 0 {
 			n := min(len(f), gulp-unflushed)
 			if unflushed == 0 {
-				_ = o.rc.SetWriteDeadline(time.Now().Add(o.hub.cfg.Stuck))
+				if err := o.hub.deadline(o.rc.SetWriteDeadline); err != nil {
+					return err
+				}
 			}
 			if _, err := o.w.Write(f[:n]); err != nil {
 				return err
