@@ -1,0 +1,49 @@
+package nginx
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"statustail/nginx/crowd"
+)
+
+// idle opens n streams and returns by how much nginx and statustail grew, in
+// bytes for each. A few come before and stay: what the first ones cost, all
+// at once, is no matter of how many there are.
+func idle(t testing.TB, s *server, p *proxy, n int) (front, back float64) {
+	t.Helper()
+	gather(t, p, 500)
+	workers := p.workers(t)
+	frontBefore, backBefore := resident(t, workers...), resident(t, s.cmd.Process.Pid)
+	gather(t, p, n)
+	front = float64(resident(t, workers...)-frontBefore) / float64(n)
+	back = float64(resident(t, s.cmd.Process.Pid)-backBefore) / float64(n)
+	return front, back
+}
+
+// gather opens n streams and waits until each has its first event.
+func gather(t testing.TB, p *proxy, n int) *crowd.Crowd {
+	t.Helper()
+	c, err := crowd.Start(crowd.Config{Addr: p.addr, Path: "/demo/live/v2/status_page", N: n, Sources: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if err := c.Wait(time.Minute, func(r crowd.Report) bool { return r.Open == n && r.Events >= n }); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestFigures(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("STATUSTAIL_FIGURES"))
+	if err != nil {
+		t.Skip("measures, with STATUSTAIL_FIGURES=9000")
+	}
+	s := startServer(t)
+	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket)})
+	front, back := idle(t, s, p, n)
+	t.Logf("idle, bytes a subscriber: nginx %.0f, statustail %.0f", front, back)
+}

@@ -1,0 +1,206 @@
+package nginx
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program builds statustail once for all tests, or takes the one that
+// STATUSTAIL_PROGRAM names.
+var program = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
+		return path, nil
+	}
+	dir, err := os.MkdirTemp("", "stprogram")
+	if err != nil {
+		return "", err
+	}
+	programDir = dir
+	path := filepath.Join(dir, "statustail")
+	build := exec.Command("go", "build", "-o", path, "./cmd/statustail")
+	build.Dir = ".."
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+var programDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programDir != "" {
+		os.RemoveAll(programDir)
+	}
+	os.Exit(code)
+}
+
+// A server is a running statustail.
+type server struct {
+	socket string // the path of its Unix socket
+	addr   string // of its TCP listener
+	ops    string // of its operators' listener
+	uri    string // of the database, for the other commands
+	dir    string
+	cmd    *exec.Cmd
+	ended  chan struct{}
+	log    *output
+}
+
+// startServer runs statustail in a folder of its own, with an embedded
+// database unless args name another.
+func startServer(t testing.TB, args ...string) *server {
+	t.Helper()
+	return startServerIn(t, folder(t), args...)
+}
+
+var (
+	listening = regexp.MustCompile(`(?m)^listening +http://localhost:(\d+)$`)
+	operators = regexp.MustCompile(`(?m)^operators +http://localhost:(\d+)`)
+	database  = regexp.MustCompile(`(?m)^database +embedded, .* at (\S+)$`)
+	foreign   = regexp.MustCompile(`(?m)^database +\S+ at --mongodb-uri$`)
+)
+
+func startServerIn(t testing.TB, dir string, args ...string) *server {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{socket: filepath.Join(dir, "s.sock"), dir: dir, log: &output{}, ended: make(chan struct{})}
+	args = append([]string{"--data", filepath.Join(dir, "data"), "--embedded-listen", "127.0.0.1:0",
+		"--listen", "unix:" + s.socket, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--drain", "1s"}, args...)
+	s.cmd = exec.Command(path, args...)
+	s.cmd.Stderr = s.log
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 1)
+	go func() {
+		defer close(s.ended)
+		var text strings.Builder
+		for sc := bufio.NewScanner(stdout); sc.Scan(); {
+			text.WriteString(sc.Text() + "\n")
+			if strings.HasPrefix(sc.Text(), "database") {
+				said <- text.String()
+			}
+		}
+		_ = s.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		s.wait(t)
+		if t.Failed() {
+			t.Logf("statustail said:\n%s", s.log)
+		}
+	})
+	select {
+	case text := <-said:
+		s.addr = "127.0.0.1:" + group(t, listening, text)
+		s.ops = "127.0.0.1:" + group(t, operators, text)
+		if !foreign.MatchString(text) {
+			s.uri = group(t, database, text)
+		}
+	case <-s.ended:
+		t.Fatalf("statustail ended: %s", s.log)
+	case <-time.After(time.Minute):
+		t.Fatalf("statustail does not start: %s", s.log)
+	}
+	s.ready(t)
+	return s
+}
+
+func group(t testing.TB, re *regexp.Regexp, text string) string {
+	t.Helper()
+	m := re.FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("%s does not match:\n%s", re, text)
+	}
+	return m[1]
+}
+
+// wait waits for the end of the program, and kills it when it takes too long.
+func (s *server) wait(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(30 * time.Second):
+		t.Errorf("statustail does not end")
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+	}
+}
+
+// ready waits until /readyz says so.
+func (s *server) ready(t testing.TB) {
+	t.Helper()
+	eventually(t, "statustail is not ready", 30*time.Second, func() bool {
+		return s.command("health", "--ops-listen", s.ops) == nil
+	})
+}
+
+// command runs a command of the program's that needs no database.
+func (s *server) command(args ...string) error {
+	path, err := program()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("statustail %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// change runs a command on the server's database.
+func (s *server) change(t testing.TB, args ...string) {
+	t.Helper()
+	if err := s.command(append(args, "--mongodb-uri", s.uri)...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for something outside this process.
+func eventually(t testing.TB, what string, within time.Duration, done func() bool) {
+	t.Helper()
+	limit := time.Now().Add(within)
+	for !done() {
+		if time.Now().After(limit) {
+			t.Fatalf("%s within %v", what, within)
+		}
+		time.Sleep(20 * time.Millisecond) // nothing tells: it is another process
+	}
+}
+
+// upstream is statustail/upstream.conf with the given servers in place of
+// the shipped one.
+func upstream(t testing.TB, servers ...string) string {
+	t.Helper()
+	const shipped = "server unix:/run/statustail/statustail.sock;"
+	text := read(t, "statustail/upstream.conf")
+	if !strings.Contains(text, shipped) {
+		t.Fatalf("statustail/upstream.conf does not hold %q", shipped)
+	}
+	var lines []string
+	for _, s := range servers {
+		lines = append(lines, "server "+s+";")
+	}
+	return strings.ReplaceAll(text, shipped, strings.Join(lines, "\n    "))
+}
