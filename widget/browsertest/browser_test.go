@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/debugger"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -57,31 +60,41 @@ func findChromium() string {
 	return ""
 }
 
+// patience is how long anything may take that has no limit of its own.
+const patience = 20 * time.Second
+
 // A tab is one tab of the browser.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context
+	profile context.Context // of a tab that stays, for as long as the test
+	close   func()
 }
 
 // newProfile opens the first tab of a browser that knows of no other test.
 func newProfile(t *testing.T) *tab {
 	t.Helper()
-	return openTab(t, browser, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return openTab(t, ctx)
 }
 
 // another opens a further tab beside this one.
 func (p *tab) another() *tab {
 	p.t.Helper()
-	return openTab(p.t, p.ctx)
+	return openTab(p.t, p.profile)
 }
 
-func openTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+func openTab(t *testing.T, profile context.Context) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(parent, options...)
+	ctx, cancel := chromedp.NewContext(profile)
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, time.Minute)
 	t.Cleanup(stop)
-	p := &tab{t: t, ctx: ctx}
+	p := &tab{t: t, ctx: ctx, profile: profile, close: cancel}
 	p.do(chromedp.Navigate("about:blank"))
 	return p
 }
@@ -111,7 +124,7 @@ func eval[T any](p *tab, expression string) T {
 // until waits for an expression to be true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
-	p.within(15*time.Second, expression)
+	p.within(patience, expression)
 }
 
 func (p *tab) within(limit time.Duration, expression string) {
@@ -137,6 +150,11 @@ func (p *tab) within(limit time.Duration, expression string) {
 const (
 	root = `document.querySelector("status-widget").shadowRoot`
 	pill = root + `.querySelector(".pill")`
+
+	panelText = root + `.querySelector(".panel").textContent`
+	// The panel is open, and all of it is within the window.
+	panelIsWhole = `(r => r.width > 0 && r.left >= 0 && r.top >= 0 && r.right <= innerWidth && r.bottom <= innerHeight)(` +
+		root + `.querySelector(".panel").getBoundingClientRect())`
 )
 
 // says waits for the pill to say something.
@@ -148,7 +166,55 @@ func (p *tab) says(words string) {
 // panel waits for the panel to contain some text.
 func (p *tab) panel(text string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf(`%s.querySelector(".panel").textContent.includes(%q)`, root, text))
+	p.until(fmt.Sprintf(`%s.includes(%q)`, panelText, text))
+}
+
+// gone waits for the panel not to contain it any more.
+func (p *tab) gone(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`!%s.includes(%q)`, panelText, text))
+}
+
+// pause stops every script of the tab, as a debugger does, until what is
+// returned is called.
+func (p *tab) pause() (resume func()) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, debugger.Enable, debugger.EnableParams{}); err != nil {
+		p.t.Fatal(err)
+	}
+	paused := chromedp.Events(p.ctx, debugger.Paused)
+	if _, err := chromedp.Call(p.ctx, debugger.Pause, cdp.Empty{}); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, err := range paused {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		break
+	}
+	return func() {
+		p.t.Helper()
+		if _, err := chromedp.Call(p.ctx, debugger.Disable, cdp.Empty{}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+// crash kills the process of the tab.
+func (p *tab) crash() {
+	p.t.Helper()
+	// There is nobody left to answer.
+	ctx, cancel := context.WithTimeout(p.ctx, time.Second)
+	defer cancel()
+	_, _ = chromedp.Call(ctx, page.Crash, cdp.Empty{})
+}
+
+// alive reports whether the tab still answers.
+func (p *tab) alive() bool {
+	ctx, cancel := context.WithTimeout(p.ctx, time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[int]("1"))
+	return err == nil && v == 1
 }
 
 // shoot puts a screenshot into the test output.

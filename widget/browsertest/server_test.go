@@ -29,17 +29,20 @@ type server struct {
 	state   object                    // what init_event says
 	streams map[chan string]struct{}  // open streams
 	mode    func(http.ResponseWriter) // instead of a stream, unless nil
-	asked   []string                  // queries of the streams opened so far
+	asked   []*http.Request           // for the streams opened so far
+	refused int                       // status of state.json, unless 0
 	hosts   map[string]http.HandlerFunc
 	seq     int
 
-	opened atomic.Int64 // streams opened so far
-	polled atomic.Int64 // state.json read so far
-	frozen atomic.Bool  // streams say nothing any more
+	opened    atomic.Int64 // streams opened so far
+	polled    atomic.Int64 // state.json read so far
+	unchanged atomic.Int64 // of them, those answered with 304
+
+	ended chan struct{} // closed when the test ends
 }
 
 func newServer(t *testing.T) *server {
-	s := &server{t: t, state: calm(), streams: map[chan string]struct{}{}, hosts: map[string]http.HandlerFunc{}}
+	s := &server{t: t, state: calm(), streams: map[chan string]struct{}{}, hosts: map[string]http.HandlerFunc{}, ended: make(chan struct{})}
 	files := widget.Handler()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{page}/live/v2/status_page", s.stream)
@@ -63,6 +66,7 @@ func newServer(t *testing.T) *server {
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
+		close(s.ended)
 		s.CloseClientConnections()
 		s.Close()
 	})
@@ -87,11 +91,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	s.opened.Add(1)
 	s.mu.Lock()
-	id := r.Header.Get("Last-Event-ID")
-	if id == "" {
-		id = r.URL.Query().Get("last_event_id")
-	}
-	s.asked = append(s.asked, id)
+	s.asked = append(s.asked, r)
 	mode := s.mode
 	s.mu.Unlock()
 	if mode != nil {
@@ -131,6 +131,10 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if s.refused != 0 {
+		w.WriteHeader(s.refused)
+		return
+	}
 	b, err := json.Marshal(s.state)
 	if err != nil {
 		s.t.Error(err)
@@ -140,6 +144,7 @@ func (s *server) document(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Content-Type", "application/json")
 	if r.Header.Get("If-None-Match") == tag {
+		s.unchanged.Add(1)
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -160,10 +165,16 @@ func (s *server) frame(name string, data object) string {
 func (s *server) send(name string, data object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.frozen.Load() {
-		return
-	}
 	frame := s.frame(name, data)
+	for frames := range s.streams {
+		frames <- frame
+	}
+}
+
+// raw sends bytes to every open stream.
+func (s *server) raw(frame string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for frames := range s.streams {
 		frames <- frame
 	}
@@ -208,14 +219,45 @@ func (s *server) open() int {
 	return len(s.streams)
 }
 
-// resumedFrom is the position that the newest stream was opened with.
-func (s *server) resumedFrom() string {
+// refuse makes state.json answer with a status, until it is 0 again.
+func (s *server) refuse(status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = status
+}
+
+// newest is the newest request for a stream.
+func (s *server) newest() *http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.asked) == 0 {
-		return ""
+		s.t.Fatal("no stream was asked for")
 	}
 	return s.asked[len(s.asked)-1]
+}
+
+// resumedFrom is the position that the newest stream was asked for from.
+func (s *server) resumedFrom() string {
+	r := s.newest()
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	return r.URL.Query().Get("last_event_id")
+}
+
+// await waits for something to become true on the server.
+func (s *server) await(what string, true func() bool) {
+	s.t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !true() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			s.t.Fatalf("after %v: not %s", patience, what)
+		}
+	}
 }
 
 func component(id, name, state string) object {

@@ -89,8 +89,10 @@ export function feed(base: string, token: string | null): Feed {
     stream = null;
   };
 
-  // Stands for leader: at the end of the queue, or before everybody.
+  // Stands for leader, at the end of the queue or before everybody, and asks
+  // the one there is for all that it knows.
   const stand = (steal?: boolean) => {
+    say({ ask: 2 });
     place?.abort();
     const { signal } = (place = new AbortController());
     if (!navigator.locks) return lead();
@@ -134,7 +136,6 @@ export function feed(base: string, token: string | null): Feed {
     channel = new BroadcastChannel(key);
     channel.onmessage = receive;
     stand();
-    say({ ask: 2 });
     timer = setInterval(ask, Watch.Interval);
   };
 

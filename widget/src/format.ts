@@ -3,7 +3,7 @@
 
 /** "5 minutes ago", "in 2 hours": in the largest unit that fits. */
 export function relative(locale: string, at: number): string {
-  const minutes = Math.trunc(at / 60 - Date.now() / 6e4);
+  const minutes = Math.round(at / 60 - Date.now() / 6e4);
   const hours = Math.trunc(minutes / 60);
   const days = Math.trunc(hours / 24);
   const format = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });

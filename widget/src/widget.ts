@@ -35,11 +35,13 @@ export function createWidget(element: HTMLElement): Widget {
   const button = h("button pill");
   const panel = h("div panel", [], { popover: "manual" });
   const said = h("p said", [], { role: "status" });
-  const root = h("section root", [button, panel, said]);
+  const root = h("div root", [button, panel]);
+  // Its corner is one of the page, whose direction may be another than ours.
+  const corner = h("div", root);
   const shadow = element.attachShadow({ mode: "open" });
   if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(css);
   shadow.adoptedStyleSheets = [sheet];
-  shadow.append(root);
+  shadow.append(corner, said);
   button.onclick = () => element.toggleAttribute("open");
 
   let life: AbortController | undefined; // from start to stop
@@ -118,12 +120,14 @@ export function createWidget(element: HTMLElement): Widget {
     );
     // Before anything is known, or the words for it: nothing.
     const ready = words && (snapshot || connection !== "connecting");
-    button.hidden = !ready || list(attribute("hide-when")).includes(state || "unknown");
-    const open = !button.hidden && element.hasAttribute("open");
+    corner.hidden = !ready || list(attribute("hide-when")).includes(state || "unknown");
+    const open = !corner.hidden && element.hasAttribute("open");
 
-    root.className = `root ${attribute("theme")} ${attribute("position")?.replace("-", " ")}`;
+    corner.className = attribute("position")?.replace("-", " ") || "";
+    root.className = "root " + (attribute("theme") || "");
+    root.role = corner.className ? "region" : "group"; // a landmark, or part of one
     root.ariaLabel = strings.page;
-    root.lang = locale;
+    root.lang = said.lang = locale;
     root.dir = /ar|he/.test(code) ? "rtl" : "ltr";
     button.ariaExpanded = open + "";
     patch(button, pill);
