@@ -164,7 +164,7 @@ func (s *server) command(args ...string) error {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("statustail %s: %w\n%s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("statustail %.200q: %w\n%.2000s", args, err, out)
 	}
 	return nil
 }
