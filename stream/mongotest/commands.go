@@ -97,6 +97,8 @@ func (s *Server) handle(c *conn, cmd command) (reply bson.D, drop bool) {
 		reply = s.watch(cmd)
 	case cmd.name == "getMore" && s.owns(cmd.get("getMore").AsInt64()):
 		reply, drop = s.getMore(c, cmd)
+	case cmd.name == "find":
+		reply, drop = s.find(c, cmd)
 	case cmd.name == "killCursors" && s.killCursors(cmd):
 		reply = killed(cmd)
 	case writes[cmd.name]:

@@ -112,11 +112,13 @@ func (s *Server) Up() error {
 	return s.listen(address)
 }
 
-// KillCursors kills every change stream's cursor: CursorNotFound (43) follows.
+// KillCursors kills the cursors of every change stream, and the tailable ones:
+// CursorNotFound (43) follows.
 func (s *Server) KillCursors() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.cursors)
+	clear(s.tailables)
 	s.notify()
 }
 

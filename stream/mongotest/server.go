@@ -52,16 +52,17 @@ type Server struct {
 	effects effects
 	retries map[string]retry // by session
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced when anything below changes
-	listener net.Listener
-	conns    map[*conn]struct{}
-	clock    timestamp
-	log      oplog
-	cursors  map[int64]*cursor
-	lastID   int64
-	faults   faults
-	commands []Command
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced when anything below changes
+	listener  net.Listener
+	conns     map[*conn]struct{}
+	clock     timestamp
+	log       oplog
+	cursors   map[int64]*cursor // change streams
+	tailables map[int64]*tailable
+	lastID    int64
+	faults    faults
+	commands  []Command
 }
 
 // Start starts a server that ends with the test.
@@ -103,7 +104,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, db: db, backend: backend,
-		changed: make(chan struct{}), conns: make(map[*conn]struct{}), cursors: make(map[int64]*cursor),
+		changed: make(chan struct{}), conns: make(map[*conn]struct{}), cursors: make(map[int64]*cursor), tailables: make(map[int64]*tailable),
 		retries: make(map[string]retry), lastID: 1 << 60,
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

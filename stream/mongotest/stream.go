@@ -90,7 +90,7 @@ func (s *Server) begin(c *cursor, spec bson.Raw) bson.D {
 	return nil
 }
 
-// owns reports whether a cursor is, or looks like, a change stream's.
+// owns reports whether a cursor is, or looks like, one of the proxy's own.
 func (s *Server) owns(id int64) bool { return id > 1<<60 }
 
 func notFound(id int64) bson.D {
@@ -108,16 +108,19 @@ func (s *Server) getMore(conn *conn, cmd command) (reply bson.D, drop bool) {
 	for {
 		s.mu.Lock()
 		c, changed, fault := s.cursors[id], s.changed, s.faults.interrupt()
+		_, tailed := s.tailables[id]
 		var dead string
 		if c != nil && c.dead != "" {
 			dead = c.dead
 			delete(s.cursors, id)
 		}
 		s.mu.Unlock()
-		if fault != nil {
+		switch {
+		case fault != nil:
 			return fault, false
-		}
-		if c == nil {
+		case tailed:
+			return s.getMoreTailed(conn, cmd, id)
+		case c == nil:
 			return notFound(id), false
 		}
 		if dead != "" {
@@ -228,7 +231,7 @@ func (s *Server) answer(c *cursor, name string, batch bson.A) bson.D {
 	}}}, ok()...)
 }
 
-// killCursors kills those of the command that are change streams, and reports
+// killCursors kills those of the command that are the proxy's, and reports
 // whether there were any.
 func (s *Server) killCursors(cmd command) bool {
 	ids, err := cmd.get("cursors").Array().Values()
@@ -242,6 +245,7 @@ func (s *Server) killCursors(cmd command) bool {
 		if id := v.AsInt64(); s.owns(id) {
 			any = true
 			delete(s.cursors, id)
+			delete(s.tailables, id)
 		}
 	}
 	s.notify()

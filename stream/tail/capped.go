@@ -31,9 +31,8 @@ type capped struct {
 	metrics *metrics
 	reader  *reader
 
-	opened  bool
-	from    change.Position
-	reached change.Position
+	opened bool
+	from   change.Position
 	// at is the position of the last document seen, id its _id, absent when
 	// there was none yet.
 	at change.Position
@@ -183,9 +182,9 @@ func (f *capped) catchUp(ctx context.Context, cursor *mongo.Cursor, sink Sink) (
 		}
 		f.logger.Warn("the capped collection has rolled over or was dropped, taking everything as changed", "collection", change.Events)
 		f.metrics.holes.Inc()
-		f.at = max(f.at, f.reached)
-		f.from, f.id = f.at+1, bson.RawValue{}
-		sink.Opened(f.from, f.from)
+		f.at++
+		f.from, f.id = f.at, bson.RawValue{}
+		sink.Opened(f.from, f.at)
 		fallthrough
 	default:
 		for _, l := range docs {
@@ -204,9 +203,9 @@ func (f *capped) open(history []logged, complete, last change.Position, sink Sin
 		last = change.PositionAt(time.Now())
 		complete = last
 	}
-	f.at, f.reached = last, last+1
-	f.from = min(complete, f.reached)
-	sink.Opened(f.from, f.reached)
+	f.at = last
+	f.from = min(complete, last)
+	sink.Opened(f.from, last)
 	for _, l := range history {
 		f.deliver(l.doc, l.at, sink)
 	}
@@ -215,8 +214,7 @@ func (f *capped) open(history []logged, complete, last change.Position, sink Sin
 // settle says how far everything was passed on.
 func (f *capped) settle(sink Sink) {
 	f.metrics.hear(time.Now(), 0)
-	f.reached = max(f.reached, f.at)
-	sink.Reached(f.reached)
+	sink.Reached(f.at)
 }
 
 // pass passes on a document that is new.

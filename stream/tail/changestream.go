@@ -28,10 +28,10 @@ const (
 	awaitHistory = 200 * time.Millisecond
 	// answerWithin is how much longer than it was told the server may take
 	// before the connection counts as dead.
-	answerWithin = 15 * time.Second
+	answerWithin = 10 * time.Second
 	// maxRefusals is how often a server may refuse a token, for whatever
 	// reason, before it is given up.
-	maxRefusals = 8
+	maxRefusals = 5
 )
 
 // changeStream follows a change stream on the database, one for the whole

@@ -28,7 +28,8 @@ type Sink interface {
 	// Opened is called when following begins, and again each time continuity
 	// was lost (history gone, collection dropped, database dropped), after
 	// the follower is open again, so that nothing falls between. Everything
-	// at or after from will be passed on. What lies before now, the
+	// at or after from will be passed on, and perhaps some of what lies
+	// before it, without a promise. What lies at or before now, the
 	// database's own position when it was opened, is history: it is passed
 	// on for whoever resumes, but it is not news.
 	//

@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +24,7 @@ import (
 
 func dial(t testing.TB, uri string) *mongo.Client {
 	t.Helper()
-	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetServerSelectionTimeout(patience))
+	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetServerSelectionTimeout(2 * time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +79,7 @@ func TestChangeStreamResumes(t *testing.T) {
 	}
 	total := 0
 	for _, fault := range faults {
+		began := time.Now()
 		fault.strike()
 		for range 3 {
 			id := fmt.Sprintf("m%d", total)
@@ -91,6 +95,7 @@ func TestChangeStreamResumes(t *testing.T) {
 			total++
 		}
 		r.Wait("the messages after: "+fault.name, func(r *Recorder) bool { return len(r.Messages) >= before+total })
+		t.Logf("%s: %v", fault.name, time.Since(began).Round(time.Millisecond))
 	}
 	r.Look(func(r *Recorder) {
 		for i, m := range r.Messages[before:] {
@@ -102,9 +107,6 @@ func TestChangeStreamResumes(t *testing.T) {
 			t.Errorf("Opened again %d times, though nothing was lost", len(r.Opens)-opens)
 		}
 	})
-	if n := server.Streams(); n != 1 {
-		t.Errorf("%d streams are open", n)
-	}
 }
 
 func losses(r *Recorder) (n int) {
@@ -117,14 +119,7 @@ func TestChangeStreamStartsOver(t *testing.T) {
 	c, server := changeStreamCase(t)
 	r, _ := c.follow(t)
 	c.issue(t, r, "before")
-	for i, strike := range []func(){server.LoseHistory, server.ForgetTokens, func() {
-		server.Fail("aggregate", 100, 9, "FailedToParse", "resume token string was not a valid hex string")
-		server.KillCursors()
-		server.Fail("aggregate", 0, 0, "", "")
-	}} {
-		if i == 2 {
-			continue // see TestChangeStreamGivesUpOnRefusedTokens
-		}
+	for i, strike := range []func(){server.LoseHistory, server.ForgetTokens} {
 		n, _, _ := r.Count()
 		strike()
 		r.Wait("Opened", func(r *Recorder) bool { return len(r.Opens) > n })
@@ -141,7 +136,7 @@ func TestChangeStreamGivesUpOnRefusedTokens(t *testing.T) {
 	c, server := changeStreamCase(t)
 	r, _ := c.follow(t)
 	n, _, _ := r.Count()
-	server.Fail("aggregate", 9, 9, "FailedToParse", "some error of a later version")
+	server.Fail("aggregate", 6, 9, "FailedToParse", "some error of a later version")
 	server.KillCursors()
 	r.Wait("Opened", func(r *Recorder) bool { return len(r.Opens) > n })
 	c.issue(t, r, "after")
@@ -253,28 +248,37 @@ func TestChangeStreamOnAQuietDatabase(t *testing.T) {
 // first occurrences in order, or the sink was told of a hole.
 func TestChangeStreamConverges(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	if given := os.Getenv("STATUSTAIL_TEST_SEED"); given != "" {
+		seed = must(strconv.ParseUint(given, 10, 64))(t)
+	}
+	t.Logf("STATUSTAIL_TEST_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	c, server := changeStreamCase(t)
 	r, _ := c.follow(t)
 	_, _, before := r.Count()
 
-	stop := make(chan struct{})
+	strikes := 12
+	if slow {
+		strikes = 6
+	}
 	struck := make(chan struct{})
 	go func() {
 		defer close(struck)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				server.Strike(random)
-			}
+		for range strikes {
+			t.Log(server.Strike(random))
+			// The driver looks for a lost server every 500 ms at most; struck
+			// without a rest it would never be found.
+			time.Sleep(time.Duration(random.IntN(700)) * time.Millisecond)
 		}
 	}()
-	total := c.Writes / 4
-	for i := range total {
-		doc := append(bson.D{{Key: "_id", Value: i}}, event("acme", "tick", i)...)
+	total := 0
+	for done := false; !done; total++ {
+		select {
+		case <-struck:
+			done = true
+		default:
+		}
+		doc := append(bson.D{{Key: "_id", Value: total}}, event("acme", "tick", total)...)
 		for {
 			_, err := c.db().Collection(change.Events).InsertOne(t.Context(), doc)
 			if err == nil || mongo.IsDuplicateKeyError(err) {
@@ -285,23 +289,27 @@ func TestChangeStreamConverges(t *testing.T) {
 			}
 		}
 	}
-	close(stop)
-	<-struck
 	must(c.db().Collection(change.Events).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "end"}}, event("acme", "tick", total)...)))(t)
 	r.Wait("the last message", func(r *Recorder) bool { return len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].ID == "end" })
 	r.Look(func(r *Recorder) {
-		holes := len(r.Opens) - 1
+		holes := r.Opens[1:]
 		last, got := -1, 0
+		var lastAt change.Position
 		for _, m := range r.Messages[before:] {
-			var i int
-			if n, _ := fmt.Sscan(m.ID, &i); n == 1 && i > last {
-				if i != last+1 && holes == 0 {
-					t.Errorf("message %d after %d, and no hole", i, last)
-				}
-				last = i
-				got++
+			i := total
+			if m.ID != "end" {
+				i = must(strconv.Atoi(m.ID))(t)
 			}
+			if i <= last {
+				continue
+			}
+			told := slices.ContainsFunc(holes, func(o Open) bool { return lastAt <= o.From && o.From <= m.At })
+			if i != last+1 && !told {
+				t.Errorf("message %d at %v after %d at %v, and no hole between: %v", i, m.At, last, lastAt, holes)
+			}
+			last, lastAt = i, m.At
+			got++
 		}
-		t.Logf("%d of %d messages, %d holes, %d outages", got, total, holes, len(r.Losses))
+		t.Logf("%d of %d messages, %d holes, %d outages", got, total+1, len(holes), len(r.Losses))
 	})
 }

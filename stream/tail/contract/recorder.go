@@ -76,8 +76,8 @@ func (r *Recorder) check(at change.Position, what string) {
 		r.t.Errorf("%s before Opened", what)
 		return
 	}
-	if from := r.Opens[len(r.Opens)-1].From; at < from {
-		r.t.Errorf("%s at %v, before the %v promised", what, at, from)
+	if o := r.Opens[len(r.Opens)-1]; at < o.From && r.Reach >= o.Now {
+		r.t.Errorf("%s at %v, after everything from %v on was promised", what, at, o.From)
 	}
 	if at < r.Reach {
 		r.t.Errorf("%s at %v, but %v was reached", what, at, r.Reach)

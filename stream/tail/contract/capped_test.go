@@ -1,0 +1,160 @@
+//go:build !noembed
+
+package contract
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"statustail/stream/change"
+	"statustail/stream/mongotest"
+	"statustail/stream/tail"
+)
+
+// A mongod that is no member of a replica set.
+func cappedCase(t testing.TB) (Case, *mongotest.Server) {
+	server := mongotest.StartWith(t, mongotest.Config{Standalone: true})
+	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewCapped, Notified: true, Writes: 160}
+	c.createCapped(t)
+	return c, server
+}
+
+func (c Case) createCapped(t testing.TB) {
+	t.Helper()
+	if err := c.db().CreateCollection(context.Background(), change.Events, options.CreateCollection().SetCapped(true).SetSizeInBytes(1<<20)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCapped(t *testing.T) {
+	c, _ := cappedCase(t)
+	Run(t, c)
+}
+
+func (c Case) tick(t *testing.T, id string) {
+	t.Helper()
+	doc := append(bson.D{{Key: "_id", Value: id}}, event("acme", "tick", id)...)
+	_, err := c.db().Collection(change.Events).InsertOne(t.Context(), doc)
+	if mongo.IsNetworkError(err) { // a standalone has no retryable writes
+		_, err = c.db().Collection(change.Events).InsertOne(t.Context(), doc)
+	}
+	if err != nil && !mongo.IsDuplicateKeyError(err) {
+		t.Fatal(err)
+	}
+}
+
+// A cursor that dies while its last document is still there loses nothing.
+func TestCappedCursorKilled(t *testing.T) {
+	c, server := cappedCase(t)
+	r, _ := c.follow(t)
+	c.tick(t, "a")
+	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) == 1 })
+	server.KillCursors()
+	c.tick(t, "b")
+	server.Cut()
+	c.tick(t, "c")
+	r.Wait("b and c", func(r *Recorder) bool { return len(r.Messages) == 3 })
+	if err := server.RollOver(c.Database, change.Events, 1); err != nil {
+		t.Fatal(err)
+	}
+	server.KillCursors()
+	c.tick(t, "d")
+	r.Wait("d", func(r *Recorder) bool { return len(r.Messages) == 4 })
+	r.Look(func(r *Recorder) {
+		if len(r.Opens) != 1 || r.Messages[3].ID != "d" {
+			t.Errorf("%d opens, messages %+v", len(r.Opens), r.Messages)
+		}
+	})
+}
+
+// When the last document seen has rolled off, everything may have changed, and
+// what is there is new.
+func TestCappedRolledOver(t *testing.T) {
+	c, server := cappedCase(t)
+	r, _ := c.follow(t)
+	c.tick(t, "a")
+	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) == 1 })
+	server.Slow(50 * time.Millisecond) // so that the cursor does not see b in time
+	server.KillCursors()
+	c.tick(t, "b")
+	c.tick(t, "c")
+	if err := server.RollOver(c.Database, change.Events, 1); err != nil {
+		t.Fatal(err)
+	}
+	server.Slow(0)
+	r.Wait("c", func(r *Recorder) bool { return r.Messages[len(r.Messages)-1].ID == "c" })
+	r.Look(func(r *Recorder) {
+		if len(r.Opens) != 2 || len(r.Messages) != 2 {
+			t.Fatalf("%d opens, messages %+v", len(r.Opens), r.Messages)
+		}
+		if o := r.Opens[1]; r.Messages[0].At >= o.From || r.Messages[1].At < o.From {
+			t.Errorf("opened %+v between %+v", o, r.Messages)
+		}
+	})
+}
+
+func TestCappedDroppedAndMadeAgain(t *testing.T) {
+	c, _ := cappedCase(t)
+	r, _ := c.follow(t)
+	events := c.db().Collection(change.Events)
+	must(events.InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "a"}}, event("acme", "tick", 1)...)))(t)
+	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) == 1 })
+	opens, _, _ := r.Count()
+	if err := events.Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.createCapped(t)
+	must(events.InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "b"}}, event("acme", "tick", 2)...)))(t)
+	r.Wait("b after Opened", func(r *Recorder) bool { return len(r.Messages) == 2 && len(r.Opens) > opens })
+	r.Look(func(r *Recorder) {
+		if m := r.Messages[1]; m.ID != "b" || m.At < r.Opens[len(r.Opens)-1].From {
+			t.Errorf("got %+v", m)
+		}
+	})
+}
+
+func TestCappedIsNotThere(t *testing.T) {
+	server := mongotest.StartWith(t, mongotest.Config{Standalone: true})
+	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewCapped}
+	must(c.db().Collection(change.Events).InsertOne(t.Context(), bson.D{}))(t)
+	r, _ := Follow(t, c.New(c.config()))
+	r.Wait("the refusal", func(r *Recorder) bool { return len(r.Losses) > 0 })
+	r.Look(func(r *Recorder) {
+		if err := r.Losses[0].Error(); !strings.Contains(err, "is not capped") || !strings.Contains(err, "statustail init --capped") {
+			t.Errorf("it says %q", err)
+		}
+	})
+	if err := c.db().Collection(change.Events).Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.createCapped(t)
+	r.WaitReady()
+}
+
+func TestDetect(t *testing.T) {
+	_, client := openEmbedded(t)
+	for _, test := range []struct {
+		uri  string
+		want tail.Source
+	}{
+		{mongotest.Start(t).URI(), tail.ChangeStream},
+		{mongotest.StartWith(t, mongotest.Config{Standalone: true}).URI(), tail.Capped},
+	} {
+		got, err := tail.Detect(t.Context(), dial(t, test.uri))
+		if err != nil || got != test.want {
+			t.Errorf("got %s, %v, want %s", got, err, test.want)
+		}
+	}
+	if got, err := tail.Detect(t.Context(), client); err != nil || got != tail.Embedded {
+		t.Errorf("got %s, %v, want %s", got, err, tail.Embedded)
+	}
+	if _, _, err := tail.New(t.Context(), "nonsense", tail.Config{Client: client}); err == nil {
+		t.Error("a source that does not exist is accepted")
+	}
+}
