@@ -96,10 +96,7 @@ func (s *Server) getMoreTailed(conn *conn, cmd command, id int64) (bson.D, bool)
 			return failure(43, "CursorNotFound", fmt.Sprintf("cursor id %d not found", id)), false
 		}
 		batch, found, err := s.newer(t)
-		if err != nil {
-			return nil, true
-		}
-		if !found {
+		if err != nil || !found {
 			s.mu.Lock()
 			delete(s.tailables, id)
 			s.mu.Unlock()
