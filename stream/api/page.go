@@ -167,6 +167,34 @@ func stateWords(s status.State) string {
 	return strings.ReplaceAll(s.String(), "_", " ")
 }
 
+// Shows is what the page shows, in brief, as page.js finds it in what the
+// widget knows: by it, the page notices that it is no longer true.
+func (d pageData) Shows() string {
+	var lines []string
+	line := func(facts ...any) {
+		words := make([]string, len(facts))
+		for i, f := range facts {
+			words[i] = fmt.Sprint(f)
+		}
+		lines = append(lines, strings.Join(words, "\t"))
+	}
+	for _, c := range d.View.Components {
+		state := c.State.String()
+		if c.Maintenance {
+			state = "maintenance"
+		}
+		line(c.ID, c.Name, state)
+	}
+	for _, iv := range d.View.Issues {
+		progress := ""
+		if iv.Progress != nil {
+			progress = fmt.Sprint(*iv.Progress)
+		}
+		line(iv.ID, iv.Title, iv.Label, iv.Phase == status.Standing, progress, len(iv.Updates))
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Headline says in one line how the page is.
 func (d pageData) Headline() string {
 	switch d.View.State {

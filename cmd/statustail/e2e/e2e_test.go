@@ -254,3 +254,17 @@ func TestWatch(t *testing.T) {
 		}
 	}
 }
+
+// The status page itself follows, too: not only the widget on it.
+func TestStatusPageFollows(t *testing.T) {
+	p := programtest.Start(t)
+	b := openBrowser(t)
+	tab := b.tab(t, p.URL+"/demo")
+	tab.run(t, `window.unloaded = false`)
+	p.CLI("component", "state", "--page", "demo", "API", "outage")
+	tab.awaitTrue(t, `document.querySelector("main").innerText.includes("Major outage")`)
+	p.CLI("component", "state", "--page", "demo", "Website", "degraded") // the page's state stays
+	tab.awaitTrue(t, `document.querySelector("main").innerText.includes("degraded")`)
+	tab.awaitTrue(t, `window.unloaded === false`) // nobody reloaded it
+	tab.screenshot(t, "status-page.png")
+}
