@@ -7,6 +7,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"statustail/widget/internal/chromium"
 )
 
 // fast is a site on which time runs twenty times as fast for its scripts.
@@ -25,13 +27,13 @@ const fast = `<!doctype html><title>A</title><script>
 func TestServerClosesTheStream(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("All systems operational")
 	s.becomes(troubled())
 	s.hangUp()
-	p.says("Partial outage")
-	p.until(`said.join() === "connecting,live,reconnecting,live"`)
+	p.Says("Partial outage")
+	p.Until(`said.join() === "connecting,live,reconnecting,live"`)
 	// The browser itself remembers where it was.
 	if s.resumedFrom() != "0000000000000001" {
 		t.Errorf("resumed from %q", s.resumedFrom())
@@ -41,22 +43,22 @@ func TestServerClosesTheStream(t *testing.T) {
 func TestServerAnswersBadly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("All systems operational")
 	s.refuse(http.StatusBadGateway)
 	s.answer(func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) })
 	s.becomes(troubled())
 	s.hangUp()
-	p.until(`said.at(-1) === "reconnecting"`)
-	p.until(root + `.querySelector(".note").textContent.startsWith("Reconnecting, as of ")`)
+	p.Until(`said.at(-1) === "reconnecting"`)
+	p.Until(chromium.Root + `.querySelector(".note").textContent.startsWith("Reconnecting, as of ")`)
 	before := s.opened.Load()
 	s.await("it tries again", func() bool { return s.opened.Load() >= before+3 })
-	p.says("All systems operational")
+	p.Says("All systems operational")
 	s.answer(nil)
 	s.refuse(0)
-	p.says("Partial outage")
-	p.until(`said.at(-1) === "live" && !` + root + `.querySelector(".note")`)
+	p.Says("Partial outage")
+	p.Until(`said.at(-1) === "live" && !` + chromium.Root + `.querySelector(".note")`)
 	// We remember for the browser, which has forgotten.
 	if s.resumedFrom() != "0000000000000001" {
 		t.Errorf("resumed from %q", s.resumedFrom())
@@ -68,27 +70,27 @@ func TestPageThatDoesNotExist(t *testing.T) {
 	s := newServer(t)
 	s.answer(func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) })
 	s.refuse(http.StatusNotFound)
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("Status unknown")
-	p.until(`said.at(-1) === "unavailable"`)
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("Status unknown")
+	p.Until(`said.at(-1) === "unavailable"`)
 	// Ten minutes until it is asked for again.
 	opened, polled := s.opened.Load(), s.polled.Load()
-	eval[any](p, `new Promise(done => setTimeout(done, 5 * 60e3))`)
+	chromium.Eval[any](p, `new Promise(done => setTimeout(done, 5 * 60e3))`)
 	if s.opened.Load() != opened || s.polled.Load() != polled {
 		t.Errorf("asked again at once: %d streams, %d polls", s.opened.Load()-opened, s.polled.Load()-polled)
 	}
 	s.answer(nil)
 	s.refuse(0)
-	p.within(patience, `said.at(-1) === "live"`)
-	p.says("All systems operational")
+	p.Within(chromium.Patience, `said.at(-1) === "live"`)
+	p.Says("All systems operational")
 
 	// Made private while it is watched: what was known is not shown any more.
 	s.answer(func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) })
 	s.refuse(http.StatusUnauthorized)
 	s.hangUp()
-	p.says("Status unknown")
-	p.until(`document.querySelector("status-widget").snapshot === null`)
+	p.Says("Status unknown")
+	p.Until(`document.querySelector("status-widget").snapshot === null`)
 }
 
 // A proxy that keeps the stream for itself: state.json is read instead, by
@@ -102,13 +104,13 @@ func TestStreamIsBlocked(t *testing.T) {
 		<-s.ended
 	})
 	s.becomes(troubled())
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("Partial outage")
-	p.until(`said.join() === "connecting,polling"`)
-	p.until(root + `.querySelector(".note").textContent.startsWith("As of ")`)
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("Partial outage")
+	p.Until(`said.join() === "connecting,polling"`)
+	p.Until(chromium.Root + `.querySelector(".note").textContent.startsWith("As of ")`)
 	s.becomes(calm())
-	p.says("All systems operational")
+	p.Says("All systems operational")
 	polled := s.polled.Load()
 	s.await("more polls", func() bool { return s.polled.Load() >= polled+2 })
 	if s.unchanged.Load() == 0 {
@@ -116,9 +118,9 @@ func TestStreamIsBlocked(t *testing.T) {
 	}
 	s.answer(nil)
 	s.await("the stream is tried again", func() bool { return s.open() == 1 })
-	p.until(`said.at(-1) === "live"`)
+	p.Until(`said.at(-1) === "live"`)
 	polled = s.polled.Load()
-	eval[any](p, `new Promise(done => setTimeout(done, 3 * 60e3))`)
+	chromium.Eval[any](p, `new Promise(done => setTimeout(done, 3 * 60e3))`)
 	if s.polled.Load() != polled {
 		t.Error("it polls beside the stream")
 	}
@@ -128,16 +130,16 @@ func TestStreamIsBlocked(t *testing.T) {
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("All systems operational")
 	s.becomes(troubled())
 	if n := s.opened.Load(); n != 1 {
 		t.Fatalf("%d streams", n)
 	}
 	// Two and a half minutes, and it is never shown as live after that.
-	p.within(patience, `said.includes("reconnecting")`)
-	p.says("Partial outage")
+	p.Within(chromium.Patience, `said.includes("reconnecting")`)
+	p.Says("Partial outage")
 	s.await("the silent stream is closed", func() bool { return s.open() == 1 })
 }
 
@@ -145,40 +147,40 @@ func TestSilence(t *testing.T) {
 func TestStale(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.URL + "/-/demo/corner")
-	p.says("All systems operational")
-	eval[any](p, `document.querySelector("status-widget").setAttribute("open", ""), null`)
-	p.panel("Live")
+	p := chromium.NewProfile(t)
+	p.Open(s.URL + "/-/demo/corner")
+	p.Says("All systems operational")
+	chromium.Eval[any](p, `document.querySelector("status-widget").setAttribute("open", ""), null`)
+	p.Panel("Live")
 	// 14:02 on some day, in the visitor's zone.
 	s.send("ping_event", object{"state": "operational", "live": false, "stale_since": 1700056920})
-	p.panel("As of Nov 15, 2023, 2:02 PM")
-	p.until(root + `.querySelector(".note")`)
+	p.Panel("As of Nov 15, 2023, 2:02 PM")
+	p.Until(chromium.Root + `.querySelector(".note")`)
 	s.send("ping_event", object{"state": "operational", "live": true})
-	p.panel("Live")
-	p.until(`!` + root + `.querySelector(".note")`)
+	p.Panel("Live")
+	p.Until(`!` + chromium.Root + `.querySelector(".note")`)
 }
 
 func TestNetworkGoesAndComes(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("All systems operational")
 	offline := func(yes bool) {
 		t.Helper()
-		if _, err := chromedp.Call(p.ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{
+		if _, err := chromedp.Call(p.Ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{
 			Offline: yes, DownloadThroughput: -1, UploadThroughput: -1}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	offline(true)
-	p.until(`said.at(-1) === "reconnecting"`)
+	p.Until(`said.at(-1) === "reconnecting"`)
 	s.becomes(troubled())
 	s.hangUp()
 	offline(false)
-	p.says("Partial outage")
-	p.until(`said.at(-1) === "live"`)
+	p.Says("Partial outage")
+	p.Until(`said.at(-1) === "live"`)
 }
 
 // A page that is left holds nothing; one that comes back out of the browser's
@@ -186,17 +188,17 @@ func TestNetworkGoesAndComes(t *testing.T) {
 func TestBackAndForward(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.site("a", fast))
-	p.says("All systems operational")
-	eval[any](p, `kept = true, null`)
-	p.open(s.site("b", `<!doctype html><title>B</title>`))
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", fast))
+	p.Says("All systems operational")
+	chromium.Eval[any](p, `kept = true, null`)
+	p.Open(s.site("b", `<!doctype html><title>B</title>`))
 	s.await("no stream", func() bool { return s.open() == 0 })
 	s.becomes(troubled())
-	unkept := chromedp.Events(p.ctx, page.BackForwardCacheNotUsed)
-	eval[any](p, `history.back(), null`)
-	p.says("Partial outage")
-	if !eval[bool](p, `"kept" in window`) {
+	unkept := chromedp.Events(p.Ctx, page.BackForwardCacheNotUsed)
+	chromium.Eval[any](p, `history.back(), null`)
+	p.Says("Partial outage")
+	if !chromium.Eval[bool](p, `"kept" in window`) {
 		t.Error("the page was not kept by the browser: the widget stands in the way")
 		for event, err := range unkept {
 			if err != nil {

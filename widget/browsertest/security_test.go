@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"statustail/widget"
+	"statustail/widget/internal/chromium"
 )
 
 // elsewhere is the address of the server under another origin: as a site
@@ -45,29 +46,29 @@ func TestStrictPolicy(t *testing.T) {
 		fmt.Fprint(w, script)
 	}
 	s.mu.Unlock()
-	p := newProfile(t)
-	p.open(url)
-	p.says("Teilausfall") // the language file is let in, too
-	p.until(panelIsWhole)
-	p.until(`getComputedStyle(` + pill + `).display === "flex"`) // and the styles
+	p := chromium.NewProfile(t)
+	p.Open(url)
+	p.Says("Teilausfall") // the language file is let in, too
+	p.Until(chromium.PanelIsWhole)
+	p.Until(`getComputedStyle(` + chromium.Pill + `).display === "flex"`) // and the styles
 	s.send("deploy", object{})
 	s.is(calm())
-	p.says("Alle Systeme in Betrieb")
-	if bad := eval[[]string](p, `bad`); len(bad) > 0 {
+	p.Says("Alle Systeme in Betrieb")
+	if bad := chromium.Eval[[]string](p, `bad`); len(bad) > 0 {
 		t.Errorf("the policy was violated: %q", bad)
 	}
-	p.shoot("calm")
+	p.Shoot("calm")
 }
 
 // A build that is not the one pinned does not run.
 func TestIntegrity(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.site("a", `<!doctype html><title>A</title>`+watch+strings.Replace(widget.PinnedTag(elsewhere(s), "demo"),
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", `<!doctype html><title>A</title>`+watch+strings.Replace(widget.PinnedTag(elsewhere(s), "demo"),
 		widget.Integrity(), "sha384-"+strings.Repeat("A", 64), 1)+`<script>onload = () => done = true</script>`))
-	p.until(`window.done`)
-	p.until(`!document.querySelector("status-widget") && !customElements.get("status-widget")`)
+	p.Until(`window.done`)
+	p.Until(`!document.querySelector("status-widget") && !customElements.get("status-widget")`)
 }
 
 // A page with the rudest style sheet, and with prototypes that libraries of
@@ -76,32 +77,32 @@ func TestHostilePage(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.becomes(troubled())
-	p := newProfile(t)
-	p.open(s.URL + "/-/demo/hostile")
-	p.says("Partial outage")
-	p.until(`document.querySelectorAll("status-widget").length === 2`)
+	p := chromium.NewProfile(t)
+	p.Open(s.URL + "/-/demo/hostile")
+	p.Says("Partial outage")
+	p.Until(`document.querySelectorAll("status-widget").length === 2`)
 	corner := `[...document.querySelectorAll("status-widget")].at(-1)`
-	eval[any](p, corner+`.setAttribute("open", ""), null`)
-	p.until(corner + `.shadowRoot.querySelectorAll(".issue").length === 3`)
-	p.until(strings.ReplaceAll(panelIsWhole, `document.querySelector("status-widget")`, corner))
+	chromium.Eval[any](p, corner+`.setAttribute("open", ""), null`)
+	p.Until(corner + `.shadowRoot.querySelectorAll(".issue").length === 3`)
+	p.Until(strings.ReplaceAll(chromium.PanelIsWhole, `document.querySelector("status-widget")`, corner))
 	style := func(selector, property, want string) {
 		t.Helper()
-		if got := eval[string](p, fmt.Sprintf(`getComputedStyle(%s.shadowRoot.querySelector(%q))[%q]`, corner, selector, property)); got != want {
+		if got := chromium.Eval[string](p, fmt.Sprintf(`getComputedStyle(%s.shadowRoot.querySelector(%q))[%q]`, corner, selector, property)); got != want {
 			t.Errorf("%s of %s is %s, want %s", property, selector, got, want)
 		}
 	}
 	style(".pill", "display", "flex")
 	style(".pill", "fontSize", "14px")
 	style(".title", "fontWeight", "600")
-	p.until(`(r => innerWidth - r.right < 20 && innerHeight - r.bottom < 20)(` + corner + `.shadowRoot.querySelector(".pill").getBoundingClientRect())`)
+	p.Until(`(r => innerWidth - r.right < 20 && innerHeight - r.bottom < 20)(` + corner + `.shadowRoot.querySelector(".pill").getBoundingClientRect())`)
 	s.is(calm())
-	p.says("All systems operational")
-	p.shoot("hostile")
+	p.Says("All systems operational")
+	p.Shoot("hostile")
 
 	// What the widget adds to the page is one name and its elements.
-	p.open(s.site("globals", `<!doctype html><title>A</title><script>before = new Set(Object.getOwnPropertyNames(window))</script><script async src="/widget.js" data-page="demo"></script>`))
-	p.says("All systems operational")
-	if added := eval[[]string](p, `Object.getOwnPropertyNames(window).filter(n => !before.has(n) && n !== "before")`); len(added) > 0 {
+	p.Open(s.site("globals", `<!doctype html><title>A</title><script>before = new Set(Object.getOwnPropertyNames(window))</script><script async src="/widget.js" data-page="demo"></script>`))
+	p.Says("All systems operational")
+	if added := chromium.Eval[[]string](p, `Object.getOwnPropertyNames(window).filter(n => !before.has(n) && n !== "before")`); len(added) > 0 {
 		t.Errorf("the script adds globals: %q", added)
 	}
 }
@@ -125,26 +126,26 @@ func TestTextIsText(t *testing.T) {
 	state = with(state, object{"issues": issues, "page": object{"id": "demo", "name": markup},
 		"components": []object{component("c0", markup, "outage"), component("c1", long, "outage"), component("c2", rtl, "degraded")}})
 	s.becomes(state)
-	p := newProfile(t)
+	p := chromium.NewProfile(t)
 	for _, width := range []int64{1000, 320} {
-		p.do(chromedp.EmulateViewport(width, 700))
-		p.open(s.site("a", `<!doctype html><meta name="viewport" content="width=device-width"><title>A</title>`+watch+`<h1>Site</h1><script async src="/widget.js" data-page="demo" data-open data-components="c0,c1,c2"></script>`))
-		p.says("Outage")
+		p.Do(chromedp.EmulateViewport(width, 700))
+		p.Open(s.site("a", `<!doctype html><meta name="viewport" content="width=device-width"><title>A</title>`+watch+`<h1>Site</h1><script async src="/widget.js" data-page="demo" data-open data-components="c0,c1,c2"></script>`))
+		p.Says("Outage")
 		for _, text := range []string{markup, long, rtl} {
-			p.until(fmt.Sprintf(`[...%s.querySelectorAll(".title, .body, .label, .name, .affected")].filter(e => e.textContent === %q).length === 5`, root, text))
+			p.Until(fmt.Sprintf(`[...%s.querySelectorAll(".title, .body, .label, .name, .affected")].filter(e => e.textContent === %q).length === 5`, chromium.Root, text))
 		}
-		p.until(`!window.hacked && !` + root + `.querySelector("img, script, b")`)
-		p.until(panelIsWhole)
-		p.until(root + `.querySelector(".panel").scrollWidth <= ` + root + `.querySelector(".panel").clientWidth`)
-		p.until(`document.documentElement.scrollWidth <= innerWidth`)
-		p.until(fmt.Sprintf(`%s.querySelector(".title").href === "%s/demo/issues/%%3C0%%3E%%2F..%%2F%%3F"`, root, s.URL))
-		eval[any](p, `document.querySelector("status-widget").setAttribute("components", "c1"), null`)
-		p.until(`(r => r.left >= 0 && r.right <= innerWidth && r.top >= 0)(` + pill + `.getBoundingClientRect())`)
-		p.shoot(fmt.Sprint(width))
-		eval[any](p, `document.querySelector("status-widget").removeAttribute("components"), null`)
-		p.until(root + `.querySelector(".page").textContent.startsWith("</p>")`)
+		p.Until(`!window.hacked && !` + chromium.Root + `.querySelector("img, script, b")`)
+		p.Until(chromium.PanelIsWhole)
+		p.Until(chromium.Root + `.querySelector(".panel").scrollWidth <= ` + chromium.Root + `.querySelector(".panel").clientWidth`)
+		p.Until(`document.documentElement.scrollWidth <= innerWidth`)
+		p.Until(fmt.Sprintf(`%s.querySelector(".title").href === "%s/demo/issues/%%3C0%%3E%%2F..%%2F%%3F"`, chromium.Root, s.URL))
+		chromium.Eval[any](p, `document.querySelector("status-widget").setAttribute("components", "c1"), null`)
+		p.Until(`(r => r.left >= 0 && r.right <= innerWidth && r.top >= 0)(` + chromium.Pill + `.getBoundingClientRect())`)
+		p.Shoot(fmt.Sprint(width))
+		chromium.Eval[any](p, `document.querySelector("status-widget").removeAttribute("components"), null`)
+		p.Until(chromium.Root + `.querySelector(".page").textContent.startsWith("</p>")`)
 	}
-	if bad := eval[[]string](p, `bad`); len(bad) > 0 {
+	if bad := chromium.Eval[[]string](p, `bad`); len(bad) > 0 {
 		t.Errorf("the page complains: %q", bad)
 	}
 }
@@ -155,11 +156,11 @@ func TestNonsenseFromTheServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.becomes(object{"state": "operational"}) // the least that init_event has
-	p := newProfile(t)
-	p.open(s.site("a", `<!doctype html><title>A</title><script async src="/widget.js" data-page="demo" data-open data-events="deploy"></script>`))
-	p.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", `<!doctype html><title>A</title><script async src="/widget.js" data-page="demo" data-open data-events="deploy"></script>`))
+	p.Says("All systems operational")
 	s.send("issue_created", object{"state": "degraded", "issue": object{"id": "i1", "title": "Bare", "standing": true, "components": []object{}, "created_at": time.Now().Unix()}})
-	p.panel("Bare")
+	p.Panel("Bare")
 	s.raw("event: degraded\ndata: {not json\n\n")
 	s.raw("event: status_created\ndata: {\"status\":{\"component_id\":\"nobody\"}}\n\n")
 	s.raw("event: issue_updated\ndata: {}\n\n")
@@ -168,7 +169,7 @@ func TestNonsenseFromTheServer(t *testing.T) {
 	s.raw("event: deploy\ndata: [1,2]\n\n")
 	s.raw("data: a message without a name\n\n")
 	s.is(troubled())
-	p.says("Partial outage")
+	p.Says("Partial outage")
 }
 
 // No cookies, no storage, no host but ours, whatever happens.
@@ -177,20 +178,20 @@ func TestNothingIsStored(t *testing.T) {
 	s := newServer(t)
 	s.becomes(troubled())
 	host := elsewhere(s)
-	p := newProfile(t)
-	if _, err := chromedp.Call(p.ctx, network.Enable, network.EnableParams{}); err != nil {
+	p := chromium.NewProfile(t)
+	if _, err := chromedp.Call(p.Ctx, network.Enable, network.EnableParams{}); err != nil {
 		t.Fatal(err)
 	}
-	sent := chromedp.Events(p.ctx, network.RequestWillBeSent)
-	p.open(s.site("a", `<!doctype html><html lang="ja"><title>A</title><link rel="icon" href="data:,">`+widget.Tag(host, "demo"),
+	sent := chromedp.Events(p.Ctx, network.RequestWillBeSent)
+	p.Open(s.site("a", `<!doctype html><html lang="ja"><title>A</title><link rel="icon" href="data:,">`+widget.Tag(host, "demo"),
 		"Set-Cookie", "site=secret; Path=/"))
-	p.says("一部障害")
-	p.do(chromedp.Click(chromedp.JSPath(pill)))
-	p.until(root + `.querySelector(":popover-open")`)
-	p.do(chromedp.KeyEvent("\x1b"))
-	p.until(`!` + root + `.querySelector(":popover-open")`)
-	p.until(`localStorage.length + sessionStorage.length === 0 && document.cookie === "site=secret"`)
-	p.until(`Promise.all([indexedDB.databases(), caches.keys(), navigator.serviceWorker.getRegistrations()]).then(all => all.flat().length === 0)`)
+	p.Says("一部障害")
+	p.Do(chromedp.Click(chromedp.JSPath(chromium.Pill)))
+	p.Until(chromium.Root + `.querySelector(":popover-open")`)
+	p.Do(chromedp.KeyEvent("\x1b"))
+	p.Until(`!` + chromium.Root + `.querySelector(":popover-open")`)
+	p.Until(`localStorage.length + sessionStorage.length === 0 && document.cookie === "site=secret"`)
+	p.Until(`Promise.all([indexedDB.databases(), caches.keys(), navigator.serviceWorker.getRegistrations()]).then(all => all.flat().length === 0)`)
 	requests := 0
 	for event, err := range sent {
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"statustail/widget"
+	"statustail/widget/internal/chromium"
 )
 
 // object is JSON as a test writes it.
@@ -248,14 +249,14 @@ func (s *server) resumedFrom() string {
 // await waits for something to become true on the server.
 func (s *server) await(what string, true func() bool) {
 	s.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(chromium.Patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !true() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			s.t.Fatalf("after %v: not %s", patience, what)
+			s.t.Fatalf("after %v: not %s", chromium.Patience, what)
 		}
 	}
 }

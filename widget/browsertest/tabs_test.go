@@ -7,6 +7,8 @@ import (
 
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"statustail/widget/internal/chromium"
 )
 
 // limit is how long a tab may be wrong after its leader's death.
@@ -14,7 +16,7 @@ const limit = 5 * time.Second
 
 // tabs opens n tabs of one site and finds the leader among them, the one that
 // holds the connection.
-func openTabs(t *testing.T, s *server, n int) (leader *tab, others []*tab) {
+func openTabs(t *testing.T, s *server, n int) (leader *chromium.Tab, others []*chromium.Tab) {
 	t.Helper()
 	site := func(i int) string {
 		return s.site(fmt.Sprint("tab", i), fmt.Sprintf(`<!doctype html><title>%d</title><script>
@@ -25,18 +27,18 @@ func openTabs(t *testing.T, s *server, n int) (leader *tab, others []*tab) {
 			</script><script async src="/widget.js" data-page="demo" data-open data-events="%s"></script>`, i,
 			[]string{"deploy", "price"}[i%2]))
 	}
-	all := []*tab{newProfile(t)}
-	all[0].open(site(0))
-	all[0].says("All systems operational")
+	all := []*chromium.Tab{chromium.NewProfile(t)}
+	all[0].Open(site(0))
+	all[0].Says("All systems operational")
 	for i := 1; i < n; i++ {
-		p := all[0].another()
-		p.open(site(i))
-		p.says("All systems operational")
-		p.until(`!` + root + `.querySelector(".note")`)
+		p := all[0].Another()
+		p.Open(site(i))
+		p.Says("All systems operational")
+		p.Until(`!` + chromium.Root + `.querySelector(".note")`)
 		all = append(all, p)
 	}
 	for _, p := range all {
-		if eval[int](p, `streams`) > 0 {
+		if chromium.Eval[int](p, `streams`) > 0 {
 			leader = p
 		} else {
 			others = append(others, p)
@@ -50,11 +52,11 @@ func openTabs(t *testing.T, s *server, n int) (leader *tab, others []*tab) {
 
 // right waits until every tab shows what is true, and fails when that takes
 // longer than it may.
-func right(t *testing.T, s *server, tabs []*tab, died time.Time, words string) {
+func right(t *testing.T, s *server, tabs []*chromium.Tab, died time.Time, words string) {
 	t.Helper()
 	for _, p := range tabs {
-		p.within(time.Until(died.Add(limit)), fmt.Sprintf(
-			`%s.querySelector(".words").textContent === %q && !%s.querySelector(".note")`, root, words, root))
+		p.Within(time.Until(died.Add(limit)), fmt.Sprintf(
+			`%s.querySelector(".words").textContent === %q && !%s.querySelector(".note")`, chromium.Root, words, chromium.Root))
 	}
 	s.await("one connection", func() bool { return s.open() == 1 })
 }
@@ -65,13 +67,13 @@ func TestOneConnectionForAllTabs(t *testing.T) {
 	_, others := openTabs(t, s, 8)
 	s.is(troubled())
 	for _, p := range others {
-		p.says("Partial outage")
+		p.Says("Partial outage")
 	}
 	// Each tab has asked for events of its own; all come over one connection.
 	s.send("deploy", object{})
 	s.send("price", object{})
 	for _, p := range others {
-		p.until(`heard.length === 1`)
+		p.Until(`heard.length === 1`)
 	}
 	if s.opened.Load() != 1 {
 		t.Errorf("opened %d streams", s.opened.Load())
@@ -84,7 +86,7 @@ func TestLeaderCloses(t *testing.T) {
 	leader, others := openTabs(t, s, 8)
 	s.becomes(troubled())
 	died := time.Now()
-	leader.close()
+	leader.Close()
 	right(t, s, others, died, "Partial outage")
 	// The new leader goes on from where the old one was, and asks for the
 	// events that all tabs want.
@@ -94,7 +96,7 @@ func TestLeaderCloses(t *testing.T) {
 	s.send("deploy", object{})
 	s.send("price", object{})
 	for _, p := range others {
-		p.until(`heard.length === 1`)
+		p.Until(`heard.length === 1`)
 	}
 }
 
@@ -106,17 +108,17 @@ func TestLeaderCrashes(t *testing.T) {
 	// Each tab of a site may share the leader's process: what is left of
 	// them after the crash must be right.
 	died := time.Now()
-	leader.crash()
-	var alive []*tab
+	leader.Crash()
+	var alive []*chromium.Tab
 	for _, p := range others {
-		if p.alive() {
+		if p.Alive() {
 			alive = append(alive, p)
 		}
 	}
 	if len(alive) == 0 {
 		// All of them had one process. A new tab must find no ghost.
-		p := leader.another()
-		p.open(s.URL + "/-/demo/corner")
+		p := leader.Another()
+		p.Open(s.URL + "/-/demo/corner")
 		alive = append(alive, p)
 	}
 	right(t, s, alive, died, "Partial outage")
@@ -126,24 +128,24 @@ func TestLeaderCrashes(t *testing.T) {
 func TestLeaderHangs(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProfile(t)
-	p.open(s.URL + "/-/demo/corner")
-	p.says("All systems operational")
-	other := p.another()
-	other.open(s.site("follower", `<!doctype html><title>F</title><script async src="/widget.js" data-page="demo" data-open></script>`))
-	other.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(s.URL + "/-/demo/corner")
+	p.Says("All systems operational")
+	other := p.Another()
+	other.Open(s.site("follower", `<!doctype html><title>F</title><script async src="/widget.js" data-page="demo" data-open></script>`))
+	other.Says("All systems operational")
 	s.await("one connection", func() bool { return s.open() == 1 })
-	resume := p.pause()
+	resume := p.Pause()
 	s.becomes(troubled())
 	died := time.Now()
 	s.hangUp()
-	other.within(time.Until(died.Add(limit)), root+`.querySelector(".words").textContent === "Partial outage"`)
+	other.Within(time.Until(died.Add(limit)), chromium.Root+`.querySelector(".words").textContent === "Partial outage"`)
 	resume()
 	s.await("the old leader gives its connection up", func() bool { return s.open() == 1 })
-	p.says("Partial outage")
+	p.Says("Partial outage")
 	s.is(calm())
-	p.says("All systems operational")
-	other.says("All systems operational")
+	p.Says("All systems operational")
+	other.Says("All systems operational")
 }
 
 // A leader that the browser freezes hands over, and follows when it wakes.
@@ -154,7 +156,7 @@ func TestLeaderIsFrozen(t *testing.T) {
 	s.becomes(troubled())
 	lifecycle := func(state page.SetWebLifecycleStateState) {
 		t.Helper()
-		if _, err := chromedp.Call(leader.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state}); err != nil {
+		if _, err := chromedp.Call(leader.Ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,9 +164,9 @@ func TestLeaderIsFrozen(t *testing.T) {
 	lifecycle(page.SetWebLifecycleStateStateFrozen)
 	right(t, s, others, died, "Partial outage")
 	s.is(calm())
-	others[0].says("All systems operational")
+	others[0].Says("All systems operational")
 	lifecycle(page.SetWebLifecycleStateStateActive)
-	leader.says("All systems operational")
+	leader.Says("All systems operational")
 	s.await("one connection", func() bool { return s.open() == 1 })
 }
 
@@ -175,16 +177,16 @@ func TestWithoutLocks(t *testing.T) {
 	site := s.site("a", `<!doctype html><title>A</title><script>
 		Object.defineProperty(navigator, "locks", { value: undefined })
 		</script><script async src="/widget.js" data-page="demo"></script>`)
-	p := newProfile(t)
-	p.open(site)
-	p.says("All systems operational")
-	q := p.another()
-	q.open(site)
-	q.says("All systems operational")
+	p := chromium.NewProfile(t)
+	p.Open(site)
+	p.Says("All systems operational")
+	q := p.Another()
+	q.Open(site)
+	q.Says("All systems operational")
 	s.await("two connections", func() bool { return s.open() == 2 })
 	s.is(troubled())
-	p.says("Partial outage")
-	q.says("Partial outage")
+	p.Says("Partial outage")
+	q.Says("Partial outage")
 }
 
 // A frame without an origin may not lock: it goes alone.
@@ -194,9 +196,9 @@ func TestSandboxedFrame(t *testing.T) {
 	inner := s.site("inner", `<!doctype html><title>I</title><script>
 		addEventListener("status-widget:state", e => parent.postMessage(e.detail.state, "*"))
 		</script><script async src="/widget.js" data-page="demo"></script>`)
-	p := newProfile(t)
-	p.open(s.site("a", `<!doctype html><title>A</title><script>
+	p := chromium.NewProfile(t)
+	p.Open(s.site("a", `<!doctype html><title>A</title><script>
 		addEventListener("message", e => said = e.data)
 		</script><iframe sandbox="allow-scripts" src="`+inner+`"></iframe>`))
-	p.until(`window.said === "operational"`)
+	p.Until(`window.said === "operational"`)
 }

@@ -5,7 +5,7 @@ import type { Component, Issue, Snapshot, State } from "./types";
 
 /** The events of the protocol. Every other name is the application's own. */
 export const protocolEvents = (
-  "init_event ping_event status_created degraded restored " +
+  "init_event ping_event status_created degraded restored cache_grown cache_rebuilt " +
   "issue_created issue_updated issue_resolved issue_reopened issue_cancelled issue_started issue_ended"
 ).split(" ");
 
@@ -35,7 +35,8 @@ export function reduce(before: Snapshot | null, name: string, data: any): Snapsh
   if (status) {
     const set = (list: Component[]) =>
       list.map((c) =>
-        c.id === status.component_id ? { ...c, ...status.component, state: status.state } : c,
+        // The component itself has finer words for its state than Hund's.
+        c.id === status.component_id ? { ...c, state: status.state, ...status.component } : c,
       );
     after.components = set(after.components);
     after.issues = after.issues.map((old) => ({ ...old, components: set(old.components) }));

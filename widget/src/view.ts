@@ -48,6 +48,7 @@ export function view(
 
   const issue = (issue: Issue) => {
     const newest = issue.updates[0] || issue;
+    const label = newest.label || issue.label;
     const at = issue.scheduled ? issue.starts_at! : newest.created_at;
     const when = absolute(locale, at, issue.scheduled ? issue.ends_at : 0);
     return h("li issue", [
@@ -57,7 +58,7 @@ export function view(
         dir: "auto",
       }),
       h("small meta", [
-        h("bdi label", newest.label || issue.label),
+        ...(label ? [h("bdi label", label), " · "] : []),
         h("time", relative(locale, at) + (issue.scheduled ? " · " + when : ""), { title: when }),
       ]),
       h("p body", newest.body_text || issue.body_text, { dir: "auto" }),
@@ -66,7 +67,7 @@ export function view(
           h("progress bar", [], { value: issue.progress / 100, ariaLabel: issue.title }),
           percent(locale, issue.progress),
         ]),
-      h("small affected", issue.components.map((c) => c.name).join(", "), { dir: "auto" }),
+      h("small affected", h("bdi", issue.components.map((c) => c.name).join(", "))),
     ]);
   };
 
@@ -83,11 +84,11 @@ export function view(
     () => h("div", [
       h("div header", [
         icon(state),
-        h("div", [h("h2 headline", headline), h("small page", snapshot?.page?.name, { dir: "auto" })]),
+        h("div", [h("h2 headline", headline), h("small page", h("bdi", snapshot?.page?.name))]),
       ]),
       section(strings.ongoing, ongoing, issue),
       section(strings.components, affected, (c) =>
-        h("li component", [icon(c.state), h("bdi name", c.name), h("small word", word(c.state))]),
+        h("li component", [icon(c.state), h("span name", h("bdi", c.name)), h("small word", word(c.state))]),
       ),
       section(strings.upcoming, upcoming, issue),
       h("small footer", [

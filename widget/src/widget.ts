@@ -49,6 +49,7 @@ export function createWidget(element: HTMLElement): Widget {
   let leave: (() => void) | undefined;
   let source: Feed;
   let joined: string | undefined; // the attributes that source was made from
+  let open = false; // the panel
   let shown: State | undefined; // undefined: nothing yet
   let told: Connection | undefined;
   let code: string; // of the language wanted
@@ -63,7 +64,7 @@ export function createWidget(element: HTMLElement): Widget {
 
   // Under the pill, or above it, and within the window.
   const place = () => {
-    if (!panel.matches(":popover-open")) return;
+    if (!open) return;
     const { top, bottom, left } = button.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height, style } = panel;
     const along = Math.min(left, document.documentElement.clientWidth - Space.Edge - width);
@@ -121,11 +122,12 @@ export function createWidget(element: HTMLElement): Widget {
     // Before anything is known, or the words for it: nothing.
     const ready = words && (snapshot || connection !== "connecting");
     corner.hidden = !ready || list(attribute("hide-when")).includes(state || "unknown");
-    const open = !corner.hidden && element.hasAttribute("open");
+    open = !corner.hidden && element.hasAttribute("open");
 
-    corner.className = attribute("position")?.replace("-", " ") || "";
+    const position = attribute("position") || "inline";
+    corner.className = position.replace("-", " ");
     root.className = "root " + (attribute("theme") || "");
-    root.role = corner.className ? "region" : "group"; // a landmark, or part of one
+    root.role = position === "inline" ? "group" : "region"; // part of the page, or beside it
     root.ariaLabel = strings.page;
     root.lang = said.lang = locale;
     root.dir = /ar|he/.test(code) ? "rtl" : "ltr";
