@@ -1,6 +1,7 @@
 package widget
 
 import (
+	"io/fs"
 	"net/http"
 	"path"
 	"strings"
@@ -33,18 +34,20 @@ func Handler() http.Handler {
 
 // builds holds the current build and every released one, by path: a site that
 // has pinned a build must not lose its widget when the server is updated.
-var builds = sync.OnceValue(func() map[string]build {
-	all := map[string]build{Path(): current()}
-	entries, err := dist.ReadDir("dist/released")
+var builds = sync.OnceValue(func() map[string]build { return readBuilds(dist) })
+
+func readBuilds(dist fs.FS) map[string]build {
+	all := map[string]build{}
+	names, err := fs.Glob(dist, "dist/released/*.js")
 	if err != nil {
-		return all // nothing has been released yet
+		panic(err) // only for a malformed pattern
 	}
-	for _, entry := range entries {
-		b := newBuild(mustRead(dist, "dist/released/"+entry.Name()))
+	for _, name := range append(names, "dist/widget.js") {
+		b := newBuild(mustRead(dist, name))
 		all[b.path] = b
 	}
 	return all
-})
+}
 
 func serveBuild(w http.ResponseWriter, r *http.Request) {
 	b, ok := builds()[r.URL.Path]
@@ -57,12 +60,9 @@ func serveBuild(w http.ResponseWriter, r *http.Request) {
 
 var languages = sync.OnceValue(func() map[string]file {
 	all := map[string]file{}
-	entries, err := dist.ReadDir("dist/lang")
-	if err != nil {
-		panic(err)
-	}
-	for _, entry := range entries {
-		all[entry.Name()] = newFile("application/json", mustRead(dist, "dist/lang/"+entry.Name()))
+	for _, code := range Languages() {
+		name := code + ".json"
+		all[name] = newFile("application/json", mustRead(dist, "dist/lang/"+name))
 	}
 	return all
 })

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/gin-gonic/gin"
 )
@@ -99,6 +100,23 @@ func TestScript(t *testing.T) {
 		}
 		if res, _ := get(t, s.URL+path, "If-None-Match", `"other"`); res.StatusCode != http.StatusOK {
 			t.Errorf("%s: If-None-Match of another: %s", path, res.Status)
+		}
+	}
+}
+
+func TestReleasedBuildsStay(t *testing.T) {
+	all := readBuilds(fstest.MapFS{
+		"dist/widget.js":       {Data: []byte("new")},
+		"dist/released/1.0.js": {Data: []byte("old")},
+		"dist/released/1.1.js": {Data: []byte("new")}, // the current one may be released, too
+		"dist/released/README": {Data: []byte("no build")},
+	})
+	if len(all) != 2 {
+		t.Errorf("%d builds, want 2", len(all))
+	}
+	for _, plain := range []string{"new", "old"} {
+		if b, ok := all[newBuild([]byte(plain)).path]; !ok || string(b.plain) != plain {
+			t.Errorf("the build %q is not served", plain)
 		}
 	}
 }

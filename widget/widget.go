@@ -14,13 +14,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html"
+	"io/fs"
 	"sync"
 )
 
 //go:generate go run ./build
 
 // dist holds widget.js, the bundle, everything that a browser needs to show
-// the widget in English; and lang, one small file for each other language.
+// the widget in English; lang, one small file for each language; and released,
+// the bundles of earlier versions.
 //
 //go:embed dist
 var dist embed.FS
@@ -67,8 +69,8 @@ func newBuild(plain []byte) build {
 var current = sync.OnceValue(func() build { return newBuild(mustRead(dist, "dist/widget.js")) })
 
 // mustRead reads what is part of the program.
-func mustRead(fs embed.FS, name string) []byte {
-	b, err := fs.ReadFile(name)
+func mustRead(fsys fs.FS, name string) []byte {
+	b, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		panic(err)
 	}

@@ -183,6 +183,22 @@ func TestNetworkGoesAndComes(t *testing.T) {
 	p.Until(`said.at(-1) === "live"`)
 }
 
+// The demo page that plays a cut network does what its buttons say.
+func TestOfflineDemo(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	p := chromium.NewProfile(t)
+	p.Open(s.URL + "/-/demo/offline")
+	p.Says("All systems operational")
+	p.Panel("Live")
+	p.Do(chromedp.Click(chromedp.ID("cut")))
+	p.Until(chromium.Root + `.querySelector(".note")?.textContent.startsWith("Reconnecting, as of ")`)
+	s.becomes(troubled())
+	p.Do(chromedp.Click(chromedp.ID("join")))
+	p.Says("Partial outage")
+	p.Until(`!` + chromium.Root + `.querySelector(".note")`)
+}
+
 // A page that is left holds nothing; one that comes back out of the browser's
 // cache is right again.
 func TestBackAndForward(t *testing.T) {

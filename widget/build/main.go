@@ -1,7 +1,12 @@
-// Command build bundles the widget into dist, from the folder that holds it: go generate ./widget.
+// Command build bundles the widget into dist, from the folder that holds it:
+// go generate ./widget.
+//
+// With -release VERSION it also keeps the bundle as that version's, so that a
+// site that has pinned it finds it on every later server.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,16 +15,21 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	release := flag.String("release", "", "keep the bundle as this version's")
+	flag.Parse()
+	if err := run(*release); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(release string) error {
 	files, err := bundle.Build(".")
 	if err != nil {
 		return err
+	}
+	if release != "" {
+		files["released/"+filepath.Base(release)+".js"] = files["widget.js"]
 	}
 	for name, content := range files {
 		name = filepath.Join("dist", name)

@@ -28,7 +28,7 @@ const PROTOCOL = "status-widget 1 ";
 export type Listener = (name?: string, data?: any) => void;
 
 export interface Feed {
-  readonly knowledge: Knowledge;
+  readonly known: Knowledge;
   /**
    * Calls the listener from now on until what is returned is called. It asks
    * for the application events of these names, which reach all listeners.
@@ -40,8 +40,8 @@ export interface Feed {
 interface Message {
   ask?: number; // 1: are you there?  2: tell me everything
   names?: string[]; // application events that somebody wants
-  knowledge?: Knowledge; // only a leader says this
-  name?: string; // of the event that made the knowledge what it is
+  known?: Knowledge; // only a leader says this
+  name?: string; // of the event that was learned from
   data?: unknown;
 }
 
@@ -53,7 +53,7 @@ export function feed(base: string, token: string | null): Feed {
   const found = feeds.get(key);
   if (found) return found;
 
-  const knowledge: Knowledge = { snapshot: null, connection: "connecting", asOf: 0, id: "" };
+  const known: Knowledge = { snapshot: null, connection: "connecting", asOf: 0, id: "" };
   const listeners = new Set<Listener>();
   const names = new Set<string>();
   let life: AbortController; // of the feed, from its first listener to its last
@@ -77,8 +77,8 @@ export function feed(base: string, token: string | null): Feed {
   };
 
   const lead = () => {
-    stream = openStream(base, token, knowledge, (name, data) => {
-      say({ knowledge, name, data });
+    stream = openStream(base, token, known, (name, data) => {
+      say({ known, name, data });
       tell(name, data);
     });
     want([...names]);
@@ -113,15 +113,15 @@ export function feed(base: string, token: string | null): Feed {
 
   const receive = ({ data }: MessageEvent<Message>) => {
     const more = data.names!;
-    if (data.knowledge && !stream) {
-      Object.assign(knowledge, data.knowledge);
+    if (data.known && !stream) {
+      Object.assign(known, data.known);
       tell(data.name, data.data);
       // A new leader may not know what this tab wants.
       if ([...names].some((name) => !more.includes(name))) say({});
     }
     want(more);
     if (!data.ask) unanswered = 0;
-    else if (stream) say(data.ask > 1 ? { knowledge } : {});
+    else if (stream) say(data.ask > 1 ? { known } : {});
   };
 
   const ask = () => {
@@ -157,7 +157,7 @@ export function feed(base: string, token: string | null): Feed {
   };
 
   const self: Feed = {
-    knowledge,
+    known,
     subscribe(events, listener) {
       want(events);
 

@@ -28,13 +28,13 @@ export interface Stream {
 }
 
 /**
- * Keeps knowledge true, starting from what is given, and calls changed after
+ * Keeps known true, starting from what is given, and calls changed after
  * every change of it, with the event where one caused it.
  */
 export function openStream(
   base: string,
   token: string | null,
-  knowledge: Knowledge,
+  known: Knowledge,
   changed: (name?: string, data?: unknown) => void,
 ): Stream {
   const life = new AbortController();
@@ -49,14 +49,14 @@ export function openStream(
 
   const url = (path: string) => base + path + "?" + new URLSearchParams(token ? { bt: token } : {});
 
-  const live = () => knowledge.connection === "live";
+  const live = () => known.connection === "live";
 
   const become = (connection: Connection, name?: string, data?: unknown) => {
     if (name) {
-      knowledge.snapshot = reduce(knowledge.snapshot, name, data);
-      knowledge.asOf = Date.now();
-    } else if (connection === knowledge.connection) return;
-    knowledge.connection = connection;
+      known.snapshot = reduce(known.snapshot, name, data);
+      known.asOf = Date.now();
+    } else if (connection === known.connection) return;
+    known.connection = connection;
     changed(name, data);
   };
 
@@ -69,11 +69,11 @@ export function openStream(
 
   const receive = ({ type, data, lastEventId }: MessageEvent) => {
     heard = Date.now();
-    knowledge.id = lastEventId || knowledge.id;
+    known.id = lastEventId || known.id;
     // What is replayed before init_event is news, but not yet the present.
     const first = type === "init_event";
     if (first) attempts = 0;
-    become(first ? "live" : knowledge.connection, type, JSON.parse(data));
+    become(first ? "live" : known.connection, type, JSON.parse(data));
   };
 
   const retry = () => {
@@ -84,7 +84,7 @@ export function openStream(
 
   const open = () => {
     heard = Date.now();
-    source = new EventSource(url("/live/v2/status_page") + "&last_event_id=" + knowledge.id);
+    source = new EventSource(url("/live/v2/status_page") + "&last_event_id=" + known.id);
     for (const name of names) source.addEventListener(name, receive);
     source.onerror = () => {
       heard = Date.now();
@@ -110,16 +110,16 @@ export function openStream(
         retry();
         pollAt = retryAt = Date.now() + Time.Unavailable;
         attempts = 0;
-        knowledge.snapshot = null;
+        known.snapshot = null;
       }
-      become(knowledge.snapshot ? "reconnecting" : "unavailable");
+      become(known.snapshot ? "reconnecting" : "unavailable");
     }
   };
 
   const tick = () => {
     clearTimeout(timer);
     const now = Date.now();
-    const patience = live() ? (knowledge.snapshot!.ping_interval || 60) * 2.5 * Time.Second : Time.GiveUp;
+    const patience = live() ? (known.snapshot!.ping_interval || 60) * 2.5 * Time.Second : Time.GiveUp;
     if (source && now - heard > patience) {
       lost();
       retry();

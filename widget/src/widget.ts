@@ -91,7 +91,7 @@ export function createWidget(element: HTMLElement): Widget {
       });
     }
 
-    const { snapshot, connection, asOf } = source.knowledge;
+    const { snapshot, connection, asOf } = source.known;
     const wanted = language(
       attribute("locale") ||
         element.closest<HTMLElement>("[lang]")?.lang ||
@@ -117,7 +117,7 @@ export function createWidget(element: HTMLElement): Widget {
     );
     const { state } = summary;
     const [headline, pill, content] = view(
-      source.knowledge, summary, strings, locale, base, attribute("link-target") || "",
+      source.known, summary, strings, locale, base, attribute("link-target") || "",
     );
     // Before anything is known, or the words for it: nothing.
     const ready = words && (snapshot || connection !== "connecting");
@@ -152,7 +152,7 @@ export function createWidget(element: HTMLElement): Widget {
   new MutationObserver(render).observe(element, { attributes: true });
 
   return {
-    snapshot: () => source?.knowledge.snapshot,
+    snapshot: () => source?.known.snapshot,
     start() {
       life = new AbortController();
       on("scroll resize", place, life);
