@@ -27,7 +27,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.n, "n", 15000, "subscribers")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; medians are reported")
-	flag.IntVar(&o.publishes, "publishes", 10, "events in each round")
+	flag.IntVar(&o.publishes, "publishes", 20, "events in each round")
 	flag.IntVar(&o.size, "size", 200, "bytes of data in an event")
 	flag.IntVar(&o.churn, "churn", 100000, "connections opened and closed in the churn phase")
 	kinds := flag.String("servers", strings.Join(kindNames(), ","), "which servers, in order")

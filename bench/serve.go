@@ -16,11 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server is what is measured: one stream, whoever connects reads it.
+// A server is what is measured: one stream, whoever connects reads it. What
+// it publishes is an event like those of a status page: with a name and an id.
 type server interface {
 	serve(net.Listener) error
-	publish(data string)
+	publish(id int, data string)
 }
+
+const eventName = "issue_updated"
 
 // A counter is a server that counts what it does.
 type counter interface{ counts(*answer) }
@@ -63,7 +66,7 @@ func serve(kind string) error {
 	seq := 0
 	publish := func(size int) {
 		seq++
-		s.publish(fmt.Sprintf("E %d %d %s", seq, monotonic(), strings.Repeat("x", size)))
+		s.publish(seq, fmt.Sprintf("E %d %d %s", seq, monotonic(), strings.Repeat("x", size)))
 	}
 	return obey(func(o order) (a answer) {
 		switch o.Do {
@@ -88,6 +91,8 @@ func serve(kind string) error {
 			a.stats(s)
 		case "stats":
 			a.stats(s)
+		case "cpu":
+			a.cpu()
 		default:
 			a.Err = "unknown order " + o.Do
 		}
@@ -95,13 +100,17 @@ func serve(kind string) error {
 	})
 }
 
-func (a *answer) stats(s server) {
+// cpu is a measurement that costs next to nothing itself.
+func (a *answer) cpu() {
 	var r unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
 		a.Err = err.Error()
 		return
 	}
 	a.CPU = time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func (a *answer) stats(s server) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		a.Err = err.Error()

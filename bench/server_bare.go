@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -55,8 +56,8 @@ func (s *bare) add(c *net.TCPConn) error {
 	return c.Close()
 }
 
-func (s *bare) publish(data string) {
-	b := []byte("data: " + data + "\n\n")
+func (s *bare) publish(id int, data string) {
+	b := fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", id, eventName, data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, fd := range s.fds {

@@ -55,9 +55,10 @@ func newFanoutServer(cfg fanout.Config) server {
 	return s
 }
 
-func (s *fanoutServer) publish(data string) {
-	n := change.Position(s.shown.n.Add(1))
-	s.channel.Publish(nil, [][]byte{[]byte("data: " + data + "\n\n")}, "", n, n)
+func (s *fanoutServer) publish(id int, data string) {
+	s.shown.n.Store(int64(id))
+	frame := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", eventName, data)
+	s.channel.Publish(nil, [][]byte{frame}, "", change.Position(id), change.Position(id))
 }
 
 func (s *fanoutServer) counts(a *answer) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/dunglas/mercure"
 	r3labs "github.com/r3labs/sse/v2"
@@ -28,8 +29,8 @@ func newR3labs() server {
 	return s
 }
 
-func (s *r3labsServer) publish(data string) {
-	s.sse.Publish("c", &r3labs.Event{Data: []byte(data)})
+func (s *r3labsServer) publish(id int, data string) {
+	s.sse.Publish("c", &r3labs.Event{ID: []byte(strconv.Itoa(id)), Event: []byte(eventName), Data: []byte(data)})
 }
 
 type goSSEServer struct {
@@ -50,8 +51,8 @@ func newGoSSE() server {
 	return s
 }
 
-func (s *goSSEServer) publish(data string) {
-	var m gosse.Message
+func (s *goSSEServer) publish(id int, data string) {
+	m := gosse.Message{ID: gosse.ID(strconv.Itoa(id)), Type: gosse.Type(eventName)}
 	m.AppendData(data)
 	_ = s.sse.Publish(&m)
 }
@@ -80,6 +81,6 @@ func newMercure() server {
 	return s
 }
 
-func (s *mercureServer) publish(data string) {
-	_ = s.transport.Dispatch(&mercure.Update{Topics: []string{mercureTopic}, Event: mercure.Event{Data: data}})
+func (s *mercureServer) publish(id int, data string) {
+	_ = s.transport.Dispatch(&mercure.Update{Topics: []string{mercureTopic}, Event: mercure.Event{ID: strconv.Itoa(id), Type: eventName, Data: data}})
 }
