@@ -13,6 +13,7 @@ QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
 
 test: deps vet
 	$(GO) test -race -timeout 20m ./...
+	$(GO) test -timeout 10m ./cmd/statustail/e2e/convergence # its servers have the race detector, it has not
 
 check: fmt vet
 	$(GO) run $(STATICCHECK) ./...

@@ -22,8 +22,11 @@ import (
 	"time"
 )
 
-// Build gives the path of the program, built once for all tests of a process,
-// with the race detector if the tests have it.
+// Race says whether the program is built with the race detector: as the tests
+// are, unless they set it before the first Build.
+var Race = raceEnabled
+
+// Build gives the path of the program, built once for all tests of a process.
 func Build(t testing.TB) string {
 	t.Helper()
 	path, err := build()
@@ -42,7 +45,7 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	path := filepath.Join(dir, "statustail")
 	args := []string{"build", "-o", path}
-	if raceEnabled {
+	if Race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, ".")...)

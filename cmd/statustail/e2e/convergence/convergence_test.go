@@ -1,5 +1,9 @@
-// Package convergence holds the whole server to its promise: whatever dies,
-// every browser is right again, and no message is lost in silence.
+//go:build !race
+
+// The database behind the test server is ten times slower under the race
+// detector, and is not what is tested here. So this process does without; the
+// servers that it starts have it.
+
 package convergence
 
 import (
@@ -41,6 +45,7 @@ var upsert = options.UpdateOne().SetUpsert(true)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	programtest.Race = true
 	programtest.Main(m)
 }
 
