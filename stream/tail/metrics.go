@@ -18,6 +18,7 @@ type metrics struct {
 	// behind is by how much the newest answer lagged, heard when that was,
 	// both in nanoseconds; see lag.
 	behind, heard atomic.Int64
+	down          atomic.Bool
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -48,6 +49,16 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
+// follows notes whether the database is followed.
+func (m *metrics) follows(yes bool) {
+	m.down.Store(!yes)
+	if yes {
+		m.up.Set(1)
+	} else {
+		m.up.Set(0)
+	}
+}
+
 // hear notes that the database answered, and how far behind it the answer was.
 func (m *metrics) hear(now time.Time, behind time.Duration) {
 	m.behind.Store(int64(max(behind, 0)))
@@ -55,8 +66,8 @@ func (m *metrics) hear(now time.Time, behind time.Duration) {
 }
 
 // quietFor is how long a tail may hear nothing at all before that counts as
-// lag: longer than a quiet server takes to answer.
-const quietFor = 5 * time.Second
+// lag when nothing is known to be wrong: longer than on a quiet database.
+const quietFor = max(awaitFor, lookAtLeast) + 5*time.Second
 
 func (m *metrics) lag(now time.Time) time.Duration {
 	heard := m.heard.Load()
@@ -64,7 +75,7 @@ func (m *metrics) lag(now time.Time) time.Duration {
 		return 0
 	}
 	lag := time.Duration(m.behind.Load())
-	if silent := now.Sub(time.Unix(0, heard)); silent > quietFor {
+	if silent := now.Sub(time.Unix(0, heard)); silent > quietFor || m.down.Load() {
 		lag += silent
 	}
 	return lag

@@ -30,7 +30,7 @@ func (o *outage) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	o.metrics.up.Set(0)
+	o.metrics.follows(false)
 	if o.failures == 0 {
 		o.since = time.Now()
 		o.log.Warn("the database cannot be followed, trying again", "error", err)
@@ -45,7 +45,7 @@ func (o *outage) failed(ctx context.Context, err error) error {
 
 // over notes that the database is followed. It is cheap to call often.
 func (o *outage) over() {
-	o.metrics.up.Set(1)
+	o.metrics.follows(true)
 	if o.failures == 0 {
 		return
 	}

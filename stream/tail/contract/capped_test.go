@@ -21,6 +21,9 @@ import (
 func cappedCase(t testing.TB) (Case, *mongotest.Server) {
 	server := mongotest.StartWith(t, mongotest.Config{Standalone: true})
 	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewCapped, Notified: true, Writes: 160}
+	if slow {
+		c.Writes = 64
+	}
 	c.createCapped(t)
 	return c, server
 }

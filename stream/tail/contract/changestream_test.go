@@ -36,7 +36,7 @@ func changeStreamCase(t testing.TB) (Case, *mongotest.Server) {
 	server := mongotest.Start(t)
 	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewChangeStream, Writes: 2000}
 	if slow {
-		c.Writes = 400
+		c.Writes = 120
 	}
 	return c, server
 }

@@ -36,7 +36,7 @@ func embeddedCase(t testing.TB) Case {
 	c := Case{Client: client, Database: "statustail_test",
 		New: func(cfg tail.Config) tail.Follower { return tail.NewEmbedded(cfg, db) }}
 	if slow {
-		c.Writes = 1200
+		c.Writes = 240
 	}
 	return c
 }
