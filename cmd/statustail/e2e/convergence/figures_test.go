@@ -22,7 +22,10 @@ import (
 )
 
 // figures prints measurements, which depend on the machine, and asserts none.
-var figures = flag.Bool("figures", false, "measure: latency from commit to socket, the load of a burst, the load of an idle server")
+var (
+	figures = flag.Bool("figures", false, "measure: latency from commit to socket, the load of an idle server")
+	burst   = flag.Int("burst", 2000, "writes to one page in a burst")
+)
 
 // bench is one server on the test server, which records every command.
 type bench struct {
@@ -131,7 +134,8 @@ func TestLatency(t *testing.T) {
 func TestBurst(t *testing.T) {
 	b := startBench(t)
 	ctx := context.Background()
-	const each, rounds = 1000, 10
+	const rounds = 10
+	each := *burst / rounds
 	var old []any
 	long := time.Now().Add(-100 * 24 * time.Hour)
 	for i := range each {
