@@ -34,7 +34,7 @@ func dial(t testing.TB, uri string) *mongo.Client {
 
 func changeStreamCase(t testing.TB) (Case, *mongotest.Server) {
 	server := mongotest.Start(t)
-	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewChangeStream, Writes: 2000}
+	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewChangeStream, Writes: 800}
 	if slow {
 		c.Writes = 120
 	}

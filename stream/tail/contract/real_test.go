@@ -50,20 +50,33 @@ func TestRealCapped(t *testing.T) {
 		t.Skipf("the deployment is %s, %v", source, err)
 	}
 	c := Case{Client: client, Database: name, New: tail.NewCapped, Notified: true, Writes: 800}
-	create := func(t *testing.T) {
-		err := c.db().CreateCollection(t.Context(), change.Events, options.CreateCollection().SetCapped(true).SetSizeInBytes(1<<20))
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	create(t)
+	c.createCapped(t)
 	Run(t, c)
-	t.Run("rolled over", func(t *testing.T) {
-		r, stop := c.follow(t)
-		opens, _, _ := r.Count()
-		stop()
-		if opens != 1 {
-			t.Errorf("opened %d times", opens)
+	t.Run("dropped and made again", func(t *testing.T) { droppedAndMadeAgain(t, c) })
+}
+
+func (c Case) createCapped(t testing.TB) {
+	t.Helper()
+	if err := c.db().CreateCollection(context.Background(), change.Events, options.CreateCollection().SetCapped(true).SetSizeInBytes(1<<20)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func droppedAndMadeAgain(t *testing.T, c Case) {
+	r, _ := c.follow(t)
+	events := c.db().Collection(change.Events)
+	must(events.InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "a"}}, event("acme", "tick", 1)...)))(t)
+	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].ID == "a" })
+	opens, _, _ := r.Count()
+	if err := events.Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.createCapped(t)
+	must(events.InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "b"}}, event("acme", "tick", 2)...)))(t)
+	r.Wait("b after Opened", func(r *Recorder) bool { return len(r.Opens) > opens && r.Messages[len(r.Messages)-1].ID == "b" })
+	r.Look(func(r *Recorder) {
+		if m := r.Messages[len(r.Messages)-1]; m.ID != "b" || m.At < r.Opens[len(r.Opens)-1].From {
+			t.Errorf("got %+v", m)
 		}
 	})
 }

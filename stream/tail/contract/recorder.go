@@ -17,7 +17,7 @@ import (
 
 // patience is how long anything may take that has to happen. It bounds
 // failing tests only.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // A Recorder is a sink that remembers, and checks what holds for every
 // follower: no call before Opened, nothing at or below what was reached but
