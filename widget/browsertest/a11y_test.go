@@ -83,20 +83,18 @@ func TestDemos(t *testing.T) {
 				}
 				all := `[...document.querySelectorAll("status-widget")]`
 				p.Until(all + `.length > 0 && ` + all + `.every(w => w.shadowRoot?.querySelector(".words")?.textContent)`)
-				// The rudest page makes a mess of itself, not of the widget.
-				if name != "hostile" {
-					accessible(p, state.name)
-				}
 				p.Shoot(state.name)
 				last := all + `.filter(w => !w.hasAttribute("hide-when")).at(-1)`
 				chromium.Eval[any](p, last+`.setAttribute("open", ""), null`)
 				p.Until(strings.ReplaceAll(chromium.PanelIsWhole, `document.querySelector("status-widget")`, last))
 				p.Until(`document.documentElement.scrollWidth <= innerWidth`)
-				if name != "hostile" {
-					accessible(p, state.name+", open")
-				}
 				p.Shoot(state.name + "-open")
+				// The rudest page makes a mess of itself, not of the widget.
 				if name == "hostile" {
+					continue
+				}
+				accessible(p, state.name+", open")
+				if state.name == "calm" {
 					continue
 				}
 				media(p, "prefers-color-scheme", "dark")

@@ -62,15 +62,18 @@ export function createWidget(element: HTMLElement): Widget {
       new CustomEvent("status-widget:" + name, { detail, bubbles: true, composed: true }),
     );
 
-  // Under the pill, or above it, and within the window.
+  // Under the pill or above it, where all of it fits or where most of it does,
+  // and within the window.
   const place = () => {
     if (!open) return;
     const { top, bottom, left } = button.getBoundingClientRect();
-    const { offsetWidth: width, offsetHeight: height, style } = panel;
-    const along = Math.min(left, document.documentElement.clientWidth - Space.Edge - width);
+    const { style } = panel;
+    const room = document.documentElement.clientWidth - Space.Edge;
     const below = bottom + Space.Gap;
-    style.left = along + "px";
-    style.top = (below + height < innerHeight ? below : Math.max(Space.Gap, top - Space.Gap - height)) + "px";
+    style.maxHeight = Math.max(top, innerHeight - bottom) - 2 * Space.Gap + "px";
+    const height = panel.offsetHeight;
+    style.top = (below + height < innerHeight ? below : top - Space.Gap - height) + "px";
+    style.left = Math.min(left, room - panel.offsetWidth) + "px";
   };
 
   // Draws what is known, as the attributes say.
