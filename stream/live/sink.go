@@ -14,7 +14,7 @@ func (p *Pages) Opened(from, now change.Position) {
 	first := p.start == 0
 	p.start = max(p.start, now)
 	p.history = now
-	p.log.coverage = from
+	p.log.coverage = max(p.log.coverage, from) // what was evicted stays so
 	p.restored()
 	p.absent.clear()
 	p.hosts.clear()

@@ -8,8 +8,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/stream/change"
+	"statustail/stream/idtext"
 	"statustail/stream/status"
-	"statustail/stream/store/idtext"
 )
 
 // A document that does not fit the schema is left out as a whole, because

@@ -6,8 +6,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"statustail/stream/idtext"
 	"statustail/stream/status"
-	"statustail/stream/store/idtext"
 )
 
 // Which issues a load wants is decided by these two filters, which divide

@@ -8,8 +8,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"statustail/stream/idtext"
 	"statustail/stream/status"
-	"statustail/stream/store/idtext"
 )
 
 // An IssueInput is a new issue.

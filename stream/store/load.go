@@ -11,8 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/change"
+	"statustail/stream/idtext"
 	"statustail/stream/status"
-	"statustail/stream/store/idtext"
 )
 
 // chunk is how many pages one query asks for.

@@ -7,8 +7,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"statustail/stream/idtext"
 	"statustail/stream/status"
-	"statustail/stream/store/idtext"
 )
 
 // A PageInput is what a page is to be. Fields that are nil or empty, other

@@ -9,7 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/change"
-	"statustail/stream/store/idtext"
+	"statustail/stream/idtext"
 )
 
 // Every write is one operation on one document, so nothing is ever half

@@ -7,6 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/stream/change"
+	"statustail/stream/idtext"
 )
 
 const (
@@ -41,7 +42,7 @@ func misfitf(reason, format string, args ...any) error {
 // message reads and checks a document of events. The error, a *misfit, says
 // what is wrong with it.
 func message(doc bson.Raw, reserved func(string) bool, at change.Position) (change.Message, error) {
-	m := change.Message{ID: idText(doc.Lookup("_id")), At: at}
+	m := change.Message{ID: idtext.Of(doc.Lookup("_id")), At: at}
 	if err := doc.Validate(); err != nil {
 		return m, misfitf("bson", "not a valid document: %v", err)
 	}

@@ -68,25 +68,6 @@ func TestMessageRefuses(t *testing.T) {
 	}
 }
 
-func TestIDText(t *testing.T) {
-	oid := bson.NewObjectID()
-	for _, test := range []struct {
-		id   any
-		want string
-	}{
-		{oid, oid.Hex()}, {"api", "api"}, {int32(-7), "-7"}, {int64(1) << 40, "1099511627776"},
-		{1.5, "1.5"}, {true, "true"}, {bson.D{{Key: "a", Value: 1}}, `{"a":1}`},
-	} {
-		got := idText(raw(t, test.id))
-		if got != test.want {
-			t.Errorf("%v: got %s, want %s", test.id, got, test.want)
-		}
-	}
-	if got := idText(bson.RawValue{}); got != "" {
-		t.Errorf("no id: got %q", got)
-	}
-}
-
 func TestHintOfAPageNamesThePage(t *testing.T) {
 	if h := hint(change.Pages, raw(t, "acme"), bson.RawValue{}, 5); h != (change.Hint{Collection: change.Pages, Page: "acme", ID: "acme", At: 5}) {
 		t.Errorf("%+v", h)
