@@ -150,29 +150,33 @@ func (s *server) wait(t testing.TB) {
 func (s *server) ready(t testing.TB) {
 	t.Helper()
 	eventually(t, "statustail is not ready", 30*time.Second, func() bool {
-		return s.command("health", "--ops-listen", s.ops) == nil
+		_, err := run("health", "--ops-listen", s.ops)
+		return err == nil
 	})
 }
 
-// command runs a command of the program's that needs no database.
-func (s *server) command(args ...string) error {
+// run runs a command of the program's and returns what it printed.
+func run(args ...string) (string, error) {
 	path, err := program()
 	if err != nil {
-		return err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, path, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("statustail %.200q: %w\n%.2000s", args, err, out)
+		return "", fmt.Errorf("statustail %.200q: %w\n%.2000s", args, err, stderr.String())
 	}
-	return nil
+	return string(out), nil
 }
 
 // change runs a command on the server's database.
 func (s *server) change(t testing.TB, args ...string) {
 	t.Helper()
-	if err := s.command(append(args, "--mongodb-uri", s.uri)...); err != nil {
+	if _, err := run(append(args, "--mongodb-uri", s.uri)...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,18 +193,20 @@ func eventually(t testing.TB, what string, within time.Duration, done func() boo
 	}
 }
 
-// upstream is statustail/upstream.conf with the given servers in place of
-// the shipped one.
+// upstream is the shipped upstream.conf with another socket, or
+// upstream-many.conf with two others.
 func upstream(t testing.TB, servers ...string) string {
 	t.Helper()
-	const shipped = "server unix:/run/statustail/statustail.sock;"
-	text := read(t, "statustail/upstream.conf")
-	if !strings.Contains(text, shipped) {
-		t.Fatalf("statustail/upstream.conf does not hold %q", shipped)
+	name, shipped := "statustail/upstream.conf", []string{"unix:/run/statustail/statustail.sock"}
+	if len(servers) == 2 {
+		name, shipped = "statustail/upstream-many.conf", []string{"10.0.0.11:8080", "10.0.0.12:8080"}
 	}
-	var lines []string
-	for _, s := range servers {
-		lines = append(lines, "server "+s+";")
+	text := read(t, name)
+	for i, old := range shipped {
+		if strings.Count(text, "server "+old) != 2 {
+			t.Fatalf("%s does not hold %q twice", name, old)
+		}
+		text = strings.ReplaceAll(text, "server "+old, "server "+servers[i])
 	}
-	return strings.ReplaceAll(text, shipped, strings.Join(lines, "\n    "))
+	return text
 }

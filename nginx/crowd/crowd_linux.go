@@ -210,6 +210,10 @@ func (c *Crowd) loop() {
 				continue
 			}
 			cl := &clients[i]
+			// Closing alone is not enough: while this process starts another,
+			// that one holds the connection, too, and it would go on to
+			// report events.
+			_ = unix.EpollCtl(c.ep, unix.EPOLL_CTL_DEL, cl.fd, nil)
 			unix.Close(cl.fd)
 			cl.fd = -1
 			status := cl.reader.status
