@@ -251,8 +251,11 @@ func TestLife(t *testing.T) {
 	p.Until(`idle()`)
 	p.Until(`navigator.locks.query().then(q => q.held.length + q.pending.length === 0)`)
 
-	// And one that comes back works.
-	chromium.Eval[any](p, `document.body.append(document.createElement("status-widget")), document.body.lastChild.setAttribute("page", "demo"), null`)
+	// One that comes back knows nothing yet, and works.
+	if known := chromium.Eval[any](p, `document.body.append(document.createElement("status-widget")),
+		document.body.lastChild.setAttribute("page", "demo"), document.body.lastChild.snapshot`); known != nil {
+		t.Errorf("a new widget knows %v", known)
+	}
 	p.Says("Partial outage")
 }
 

@@ -112,14 +112,12 @@ export function feed(base: string, token: string | null): Feed {
   };
 
   const receive = ({ data }: MessageEvent<Message>) => {
-    const more = data.names!;
+    // Every tab hears what any tab wants, so that each could lead.
+    want(data.names!);
     if (data.known && !stream) {
       Object.assign(known, data.known);
       tell(data.name, data.data);
-      // A new leader may not know what this tab wants.
-      if ([...names].some((name) => !more.includes(name))) say({});
     }
-    want(more);
     if (!data.ask) unanswered = 0;
     else if (stream) say(data.ask > 1 ? { known } : {});
   };
