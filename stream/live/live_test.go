@@ -150,6 +150,9 @@ func (words) Init(v status.View, now time.Time, recovered *bool, stale time.Time
 	if !stale.IsZero() {
 		s += " stale"
 	}
+	if recovered != nil && !*recovered {
+		s += " unrecovered"
+	}
 	return []byte(s)
 }
 
@@ -676,16 +679,32 @@ func TestNothingIsOpenBeforeTheFirstCatchUp(t *testing.T) {
 	})
 }
 
-func TestGapMarksEverythingDirty(t *testing.T) {
+func TestHoleIsToldAndEverythingReloaded(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		c := w.watch("acme", "")
 		time.Sleep(time.Second)
 		at := w.put("acme", state(status.Degraded))
 		w.live.Opened(at, at)
 		synctest.Wait()
-		equal(t, "events", c.take(), []string{"status_created acme-api degraded", "degraded"})
+		equal(t, "events", c.take(), []string{"init acme operational unrecovered", "status_created acme-api degraded", "degraded"})
 		equal(t, "coverage", c.covers(), at)
 		equal(t, "after", w.lastAfter(), at)
+	})
+}
+
+// A collection was dropped: everything may have changed, but no message is
+// missing.
+func TestReopenedWithoutAHole(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		c := w.watch("acme", "")
+		time.Sleep(time.Second)
+		before := c.covers()
+		at := w.put("acme", state(status.Degraded))
+		w.live.Reached(at)
+		w.live.Opened(before, at)
+		synctest.Wait()
+		equal(t, "events", c.take(), []string{"status_created acme-api degraded", "degraded"})
+		equal(t, "coverage", c.covers(), before)
 	})
 }
 

@@ -165,6 +165,18 @@ func (p *Page) update(doc *status.Page, now time.Time, upto, id change.Position)
 	p.arm(view, now)
 }
 
+// tellHole tells the readers of every stream that messages before from may
+// have been lost: those that resume from before it, and, by an init_event that
+// says so, those that are here. publishing must be held.
+func (p *Page) tellHole(from change.Position, now time.Time) {
+	told := false
+	for _, f := range p.feeds {
+		f.channel.Hole(from)
+		init := p.pages.cfg.Encoder.Init(f.view, now, &told, p.stale(now))
+		f.channel.Publish(nil, [][]byte{init}, "", from, 0)
+	}
+}
+
 func (p *Page) closeFeed(f *feed) {
 	f.channel.Close()
 	delete(p.feeds, f.scope)

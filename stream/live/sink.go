@@ -7,11 +7,13 @@ import (
 )
 
 // Opened begins, or begins anew, what the tail passes on: everything at or
-// after from. What lies at or before now is history.
+// after from. What lies at or before now is history. Where from lies beyond
+// what was reached, messages may have been lost, and every reader is told.
 func (p *Pages) Opened(from, now change.Position) {
 	p.observe("opened", "", "from "+from.String(), now)
 	p.mu.Lock()
 	first := p.start == 0
+	hole := !first && from > p.reachedPosition()
 	p.start = max(p.start, now)
 	p.history = now
 	p.log.coverage = max(p.log.coverage, from) // what was evicted stays so
@@ -25,14 +27,12 @@ func (p *Pages) Opened(from, now change.Position) {
 		live = append(live, pg)
 	}
 	p.mu.Unlock()
-	if first {
+	if !hole {
 		return
 	}
 	for _, pg := range live {
 		pg.publishing.Lock()
-		for _, f := range pg.feeds {
-			f.channel.Hole(from)
-		}
+		pg.tellHole(from, moment)
 		pg.publishing.Unlock()
 	}
 }

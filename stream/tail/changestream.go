@@ -182,16 +182,7 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 	if err != nil {
 		return nil, err
 	}
-	begin := now
-	if window := change.NewPosition(uint32(f.cfg.replay()/time.Second), 0); !f.opened && window < now {
-		begin = now - window
-	}
-	stream, err := f.watch(ctx, f.options(begin < now).SetStartAtOperationTime(timestamp(begin)))
-	if begin < now && err != nil && historyLost(err) {
-		f.logger.Info("the oplog does not reach back as far as the replay window, beginning at now", "window", f.cfg.replay())
-		begin = now
-		stream, err = f.watch(ctx, f.options(false).SetStartAtOperationTime(timestamp(begin)))
-	}
+	stream, begin, err := f.begin(ctx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -203,6 +194,28 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 	}
 	f.token = stream.ResumeToken()
 	return stream, nil
+}
+
+// begin opens a stream without a token: for the first time as far back as the
+// replay window, or, where the oplog is shorter than that, as much of it as
+// halving the window finds; after that at now.
+func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.ChangeStream, change.Position, error) {
+	window := f.cfg.replay()
+	for ; !f.opened && window >= time.Second; window /= 2 {
+		back := change.NewPosition(uint32(window/time.Second), 0)
+		if back >= now {
+			continue
+		}
+		stream, err := f.watch(ctx, f.options(true).SetStartAtOperationTime(timestamp(now-back)))
+		if err == nil || !historyLost(err) {
+			return stream, now - back, err
+		}
+		if window == f.cfg.replay() {
+			f.logger.Info("the oplog does not reach back as far as the replay window; beginning with what there is", "window", window)
+		}
+	}
+	stream, err := f.watch(ctx, f.options(false).SetStartAtOperationTime(timestamp(now)))
+	return stream, now, err
 }
 
 func (f *changeStream) watch(ctx context.Context, opts *options.ChangeStreamOptionsBuilder) (*mongo.ChangeStream, error) {

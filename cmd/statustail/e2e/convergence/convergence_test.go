@@ -114,7 +114,7 @@ func TestConvergence(t *testing.T) {
 	for i := range *steps {
 		w.step(ctx)
 		switch n := random.IntN(1000); {
-		case n < 12:
+		case n < 20:
 			struck[d.strike(random)]++
 		case n < 60:
 			all[random.IntN(len(all))].disconnect()
