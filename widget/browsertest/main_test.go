@@ -1,9 +1,14 @@
 package browsertest
 
 import (
+	"flag"
+	"os"
 	"testing"
 
 	"statustail/widget/internal/chromium"
 )
 
-func TestMain(m *testing.M) { chromium.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(chromium.Run(m))
+}

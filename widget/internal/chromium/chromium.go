@@ -4,7 +4,6 @@ package chromium
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,14 +23,10 @@ import (
 // own in it.
 var browser context.Context
 
-// Main runs the tests of a package with a Chromium around them. Without one it
-// Says so, and runs none.
-func Main(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
+// Run runs the tests of a package with a Chromium around them, and gives their
+// exit status. Without one it says so, and runs none. The flags have been
+// parsed.
+func Run(m *testing.M) int {
 	path := findChromium()
 	if path == "" {
 		fmt.Fprintln(os.Stderr, "SKIP: no Chromium found: install it (Debian: apt-get install chromium), or name it in STATUSTAIL_CHROMIUM")
