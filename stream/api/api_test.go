@@ -310,6 +310,16 @@ func TestHTMLIsSafe(t *testing.T) {
 	}
 }
 
+func TestBrowsersAreToldInHTML(t *testing.T) {
+	s := start(t)
+	for path, code := range map[string]int{"/nobody": 404, "/": 404, "/secret": 401, "/acme/issues/nothing": 404} {
+		res, body := s.get(t, path, "Accept", "text/html,*/*")
+		if res.StatusCode != code || !strings.HasPrefix(body, "<!doctype html>") || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %.60q", path, res.StatusCode, body)
+		}
+	}
+}
+
 func TestUnknownSlugsCostOneLoad(t *testing.T) {
 	s := start(t)
 	for range 50 {

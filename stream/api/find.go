@@ -48,15 +48,22 @@ func (a *api) find(c *gin.Context) (pg *live.Page, v status.View, stale time.Tim
 // what is only unavailable.
 func (a *api) deny(c *gin.Context, err error) {
 	a.Observe(live.Activity{Kind: "refused", Page: c.Param("page"), Detail: err.Error()})
+	code, text := denial(err)
+	if code == http.StatusServiceUnavailable {
+		c.Header("Retry-After", "10")
+	}
+	refuse(c, code, text)
+}
+
+// denial is the status and the words for an error of find.
+func denial(err error) (code int, text string) {
 	switch {
 	case errors.Is(err, errPrivate):
-		refuse(c, http.StatusUnauthorized, "this page is private")
+		return http.StatusUnauthorized, "this page is private"
 	case errors.Is(err, live.ErrNotFound):
-		refuse(c, http.StatusNotFound, "there is no such page, component or issue")
-	default:
-		c.Header("Retry-After", "10")
-		refuse(c, http.StatusServiceUnavailable, "the page cannot be read at the moment")
+		return http.StatusNotFound, "there is no such page, component or issue"
 	}
+	return http.StatusServiceUnavailable, "the page cannot be read at the moment"
 }
 
 // host is the request's host in lower case, without a port.

@@ -99,7 +99,7 @@ func (a *api) issue(c *gin.Context) {
 func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, error)) {
 	_, v, stale, err := a.find(c)
 	if err != nil {
-		a.deny(c, err)
+		a.denyPage(c, err)
 		return
 	}
 	now := time.Now()
@@ -118,7 +118,7 @@ func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, erro
 		d.Locale = "en"
 	}
 	if d.Issue, err = issue(d); err != nil {
-		a.deny(c, err)
+		a.denyPage(c, err)
 		return
 	}
 	var body bytes.Buffer
@@ -132,6 +132,24 @@ func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, erro
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Referrer-Policy", "strict-origin-when-cross-origin")
 	c.Data(http.StatusOK, "text/html; charset=utf-8", body.Bytes())
+}
+
+// denyPage is deny for somebody who came with a browser.
+func (a *api) denyPage(c *gin.Context, err error) {
+	if !strings.Contains(c.GetHeader("Accept"), "text/html") {
+		a.deny(c, err)
+		return
+	}
+	a.Observe(live.Activity{Kind: "refused", Page: c.Param("page"), Detail: err.Error()})
+	code, text := denial(err)
+	var body bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&body, "denied", map[string]string{"Text": text, "Style": stylePath}); err != nil {
+		a.Logger.Error("rendering an error failed", "error", err)
+	}
+	c.Header("Cache-Control", "no-store")
+	c.Header("Content-Security-Policy", pageCSP)
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Data(code, "text/html; charset=utf-8", body.Bytes())
 }
 
 // asset serves a file that belongs to the HTML pages.
