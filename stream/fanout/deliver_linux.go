@@ -1,11 +1,17 @@
 package fanout
 
 import (
+	"math"
 	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// spanBytes bounds what is written to a socket in one call: no more than its
+// buffer takes, or readers would look slow that are not, when it is the shard
+// that is behind.
+const spanBytes = sendBuffer
 
 // A span is what a channel has published from one batch on, ready to be
 // written in one call.
@@ -39,17 +45,25 @@ func (s *shard) gather(sp *span, from uint64) {
 }
 
 // fanOut writes what is new on a channel to those of its subscribers that are
-// here: all of it in one call for each, however far behind the shard is.
+// here: in one call for each, however far behind the shard is, as far as a
+// socket can take it. What is left comes in the next turn.
 func (s *shard) fanOut(l *lane) {
 	l.queued.Store(false) // first: what is published from here on queues it again
+	if len(l.members) == 0 {
+		return // those on their way are brought up to date when they arrive
+	}
 	c := l.channel
 	c.mu.Lock()
-	sp := span{end: c.ring.end(), holes: c.ring.holes}
-	s.batches = c.ring.from(l.done, s.batches[:0])
+	sp := span{holes: c.ring.holes}
+	s.batches, sp.end = c.ring.from(l.done, spanBytes, s.batches[:0])
 	first, closed := c.ring.first, c.closed
+	if sp.end < c.ring.end() {
+		closed = false // not yet: there is more
+		l.notify()
+	}
 	c.mu.Unlock()
 
-	if len(l.members) > 0 && sp.end > l.done {
+	if sp.end > l.done {
 		var oldest time.Time
 		if len(s.batches) > 0 {
 			oldest = s.batches[0].at
@@ -178,7 +192,7 @@ func (s *shard) flush(i int32, u *sub) bool {
 	first, closed := c.ring.first, c.closed
 	behind := u.cursor < sp.end
 	if behind {
-		s.batches = c.ring.from(u.cursor, s.batches[:0])
+		s.batches, sp.end = c.ring.from(u.cursor, math.MaxInt, s.batches[:0])
 	}
 	c.mu.Unlock()
 	if behind {

@@ -78,14 +78,19 @@ func (r *ring) hole(from change.Position) {
 	r.holes++
 }
 
-// from lists the batches from the given number on that were sent live.
-func (r *ring) from(next uint64, into []*batch) []*batch {
+// from lists the batches from the given number on that were sent live, and
+// says where they end: after about so many bytes, or at the ring's end.
+func (r *ring) from(next uint64, bytes int, into []*batch) (batches []*batch, end uint64) {
 	for _, b := range r.batches[max(next, r.first)-r.first:] {
-		if b.live {
-			into = append(into, b)
+		if !b.live {
+			continue
 		}
+		if bytes -= len(b.data); bytes < 0 && len(into) > 0 {
+			return into, b.number
+		}
+		into = append(into, b)
 	}
-	return into
+	return into, r.end()
 }
 
 // conflate drops, in place, every keyed batch that a later one replaces.
