@@ -2,8 +2,11 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -167,6 +170,9 @@ func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, page string, ok bool)
 			e.fail("created_at", "is missing")
 		}
 		if e.err == nil {
+			if u.ID == "" {
+				u.ID = madeUpID(i.Updates, u.CreatedAt)
+			}
 			u.Body = s.texts.render(body)
 			i.Updates = append(i.Updates, u)
 		}
@@ -177,6 +183,16 @@ func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, page string, ok bool)
 	}
 	i.Body = s.texts.render(body)
 	return i, page, true
+}
+
+// madeUpID is for an update that was pushed without an _id: the same at every
+// read, as long as nobody takes one of the same millisecond away before it.
+func madeUpID(before []status.Update, created time.Time) string {
+	id := fmt.Sprintf("at-%d", created.UnixMilli())
+	for slices.ContainsFunc(before, func(u status.Update) bool { return u.ID == id }) {
+		id += "+"
+	}
+	return id
 }
 
 func (s *Store) fits(collection string, raw bson.Raw, err error) bool {

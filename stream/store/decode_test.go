@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -158,6 +159,8 @@ func TestDecodeIssueInFull(t *testing.T) {
 		{Key: "updates", Value: bson.A{
 			bson.D{{Key: "_id", Value: anID}, {Key: "label", Value: "L"}, {Key: "body", Value: "b"}, {Key: "state", Value: "degraded"}, {Key: "created_at", Value: at(8)}},
 			bson.D{{Key: "_id", Value: anID}},
+			bson.D{{Key: "created_at", Value: someDay}},
+			bson.D{{Key: "created_at", Value: someDay}},
 		}},
 	}))
 	progress := 42
@@ -169,6 +172,8 @@ func TestDecodeIssueInFull(t *testing.T) {
 		Updates: []status.Update{
 			{ID: anID.Hex(), Label: "L", Body: status.Text{HTML: "<p>b</p>", Plain: "b"}, State: status.Degraded, CreatedAt: at(8)},
 			{ID: anID.Hex(), CreatedAt: anID.Timestamp()},
+			{ID: fmt.Sprintf("at-%d", someDay.UnixMilli()), CreatedAt: someDay},
+			{ID: fmt.Sprintf("at-%d+", someDay.UnixMilli()), CreatedAt: someDay},
 		},
 	}
 	if !ok || page != "acme" || !reflect.DeepEqual(got, want) {
