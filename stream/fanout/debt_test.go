@@ -49,8 +49,10 @@ func FuzzDebt(f *testing.F) {
 		c := testChannel(Config{RingBatches: 7}, s, at(0))
 		now := time.Now()
 		published := 0
+		keyed := map[int]bool{}
 		publish := func(key string) {
 			published++
+			keyed[published] = key != ""
 			s := source(at(1))
 			s.n.Store(int64(published))
 			c.Publish(s, frames(strconv.Itoa(published)), key, at(1), 0)
@@ -58,7 +60,6 @@ func FuzzDebt(f *testing.F) {
 		c.mu.Lock()
 		d := c.join("", now)
 		c.mu.Unlock()
-		holed := false
 		var stream strings.Builder
 		write := func(room int) {
 			c.mu.Lock()
@@ -80,7 +81,6 @@ func FuzzDebt(f *testing.F) {
 				publish("k" + strconv.Itoa(int(op/8)%2))
 			case 5:
 				c.Hole(at(1))
-				holed = true
 			default:
 				write(int(op/8) * 3)
 			}
@@ -93,7 +93,7 @@ func FuzzDebt(f *testing.F) {
 		got := parse(stream.String())
 		last := -1 // the newest event, or snapshot, seen
 		began := false
-		excused := false
+		gap := 0 // the first event missing that the next snapshot must own up to
 		for k, g := range got {
 			var n int
 			var told string
@@ -107,8 +107,10 @@ func FuzzDebt(f *testing.F) {
 				if told == "true" && n != last {
 					t.Fatalf("%q: %q, but the last event was %d", got, g, last)
 				}
-				excused = excused || told == "false"
-				began, last = true, n
+				if gap > 0 && told != "false" {
+					t.Fatalf("%q: %d is missing, and %q denies it", got, gap, g)
+				}
+				began, last, gap = true, n, 0
 				continue
 			}
 			n, err := strconv.Atoi(g)
@@ -118,12 +120,19 @@ func FuzzDebt(f *testing.F) {
 			if n <= last {
 				t.Fatalf("%q: %d after %d", got, n, last)
 			}
+			for missing := last + 1; missing < n; missing++ {
+				if !keyed[missing] && gap == 0 {
+					gap = missing
+				}
+			}
 			last = n
+		}
+		if gap > 0 {
+			t.Fatalf("%q: %d is missing, and nobody said so", got, gap)
 		}
 		if last != published {
 			t.Fatalf("%q: ends at %d of %d", got, last, published)
 		}
-		_ = holed
 	})
 }
 
