@@ -159,6 +159,7 @@ func TestAttributes(t *testing.T) {
 	chromium.Eval[any](p, `document.documentElement.lang = "fr", document.querySelector("status-widget").toggleAttribute("x"), null`)
 	p.Says("Panne partielle")
 
+	set("host", s.URL+"/")
 	set("page", "other")
 	p.Until(chromium.Root + `.querySelector(".link").href === "` + s.URL + `/other"`)
 	p.Says("Panne partielle")

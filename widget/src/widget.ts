@@ -79,7 +79,7 @@ export function createWidget(element: HTMLElement): Widget {
   // Draws what is known, as the attributes say.
   const render = () => {
     if (!life) return;
-    const host = attribute("host") ?? home.host;
+    const host = (attribute("host") ?? home.host).replace(/\/$/, "");
     const page = attribute("page");
     const base = host + (page ? "/" + page : "");
     const token = attribute("token");
@@ -96,9 +96,7 @@ export function createWidget(element: HTMLElement): Widget {
 
     const { snapshot, connection, asOf } = source.known;
     const wanted = language(
-      attribute("locale") ||
-        element.closest<HTMLElement>("[lang]")?.lang ||
-        navigator.language,
+      attribute("locale") || element.closest<HTMLElement>("[lang]")?.lang || navigator.language,
     );
     if (code !== (code = wanted)) {
       words = wanted === "en" ? {} : undefined;
