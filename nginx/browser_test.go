@@ -121,6 +121,11 @@ func TestManyTabsOneConnection(t *testing.T) {
 	s := startServer(t)
 	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket)})
 	ctx := browse(t)
+	// The first tells the browser that the server speaks HTTP/2; before it
+	// knows that, it opens a few connections at once.
+	eval[bool](t, ctx, fmt.Sprintf(subscribe, 1, "https://"+p.tls+live))
+	eventually(t, "the first stream has not begun", 20*time.Second, func() bool { return eval[int](t, ctx, "seen.events[0]") > 0 })
+	eval[bool](t, ctx, "sources[0].close(), true")
 	eval[bool](t, ctx, fmt.Sprintf(subscribe, n, "https://"+p.tls+live))
 	eventually(t, "not every stream has begun", 20*time.Second, func() bool {
 		return eval[int](t, ctx, "seen.events.filter(n => n > 0).length") == n
