@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -11,24 +12,26 @@ import (
 	"statustail/widget/internal/chromium"
 )
 
-// fast is a site on which time runs twenty times as fast for its scripts.
-const fast = `<!doctype html><title>A</title><script>
+// fast is a site on which time runs so many times as fast for its scripts.
+func fast(times int) string {
+	return fmt.Sprintf(`<!doctype html><title>A</title><script>
 	{
 		const now = Date.now.bind(Date), begin = now(), timeout = setTimeout, interval = setInterval;
-		Date.now = () => begin + (now() - begin) * 20;
-		window.setTimeout = (f, ms) => timeout(f, ms / 20);
-		window.setInterval = (f, ms) => interval(f, ms / 20);
+		Date.now = () => begin + (now() - begin) * %[1]d;
+		window.setTimeout = (f, ms) => timeout(f, ms / %[1]d);
+		window.setInterval = (f, ms) => interval(f, ms / %[1]d);
 	}
 	said = [];
 	addEventListener("status-widget:connection", e => said.push(e.detail.connection));
 	</script>
-	<script async src="/widget.js" data-page="demo" data-open></script>`
+	<script async src="/widget.js" data-page="demo" data-open></script>`, times)
+}
 
 func TestServerClosesTheStream(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(20)))
 	p.Says("All systems operational")
 	s.becomes(troubled())
 	s.hangUp()
@@ -44,7 +47,7 @@ func TestServerAnswersBadly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(20)))
 	p.Says("All systems operational")
 	s.refuse(http.StatusBadGateway)
 	s.answer(func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) })
@@ -71,7 +74,7 @@ func TestPageThatDoesNotExist(t *testing.T) {
 	s.answer(func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) })
 	s.refuse(http.StatusNotFound)
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(60)))
 	p.Says("Status unknown")
 	p.Until(`said.at(-1) === "unavailable"`)
 	// Ten minutes until it is asked for again.
@@ -105,7 +108,7 @@ func TestStreamIsBlocked(t *testing.T) {
 	})
 	s.becomes(troubled())
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(60)))
 	p.Says("Partial outage")
 	p.Until(`said.join() === "connecting,polling"`)
 	p.Until(chromium.Root + `.querySelector(".note").textContent.startsWith("As of ")`)
@@ -131,7 +134,7 @@ func TestSilence(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(20)))
 	p.Says("All systems operational")
 	s.becomes(troubled())
 	if n := s.opened.Load(); n != 1 {
@@ -165,7 +168,7 @@ func TestNetworkGoesAndComes(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(20)))
 	p.Says("All systems operational")
 	offline := func(yes bool) {
 		t.Helper()
@@ -205,7 +208,7 @@ func TestBackAndForward(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	p := chromium.NewProfile(t)
-	p.Open(s.site("a", fast))
+	p.Open(s.site("a", fast(20)))
 	p.Says("All systems operational")
 	chromium.Eval[any](p, `kept = true, null`)
 	p.Open(s.site("b", `<!doctype html><title>B</title>`))
