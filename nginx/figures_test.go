@@ -46,4 +46,18 @@ func TestFigures(t *testing.T) {
 	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket)})
 	front, back := idle(t, s, p, n)
 	t.Logf("idle, bytes a subscriber: nginx %.0f, statustail %.0f", front, back)
+
+	const events = 20
+	c := gather(t, p, 500)
+	workers, before := p.workers(t), c.Report().Events
+	frontBefore, backBefore := cpu(t, workers...), cpu(t, s.cmd.Process.Pid)
+	for i := range events {
+		s.change(t, "publish", "--page", "demo", "--name", "tick", "--data", strconv.Itoa(i))
+	}
+	if err := c.Wait(time.Minute, func(r crowd.Report) bool { return r.Events >= before+500*events }); err != nil {
+		t.Fatal(err)
+	}
+	deliveries := float64(events * (n + 1000))
+	t.Logf("processor, µs a delivery: nginx %.1f, statustail %.1f (with the embedded database)",
+		1e6*(cpu(t, workers...)-frontBefore)/deliveries, 1e6*(cpu(t, s.cmd.Process.Pid)-backBefore)/deliveries)
 }
