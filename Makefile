@@ -15,9 +15,14 @@ test: deps vet
 	$(GO) test -race -timeout 20m ./...
 	$(GO) test -timeout 10m ./cmd/statustail/e2e/convergence # its servers have the race detector, it has not
 
-check: fmt vet
+check: fmt vet types
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test -race $(QUICK)
+
+# The widget's TypeScript is checked where npm is there; building it needs none.
+.PHONY: types
+types:
+	@if command -v npm >/dev/null 2>&1; then sh widget/typecheck.sh; else echo "no npm: the widget's types are not checked"; fi
 
 .PHONY: vet
 vet:

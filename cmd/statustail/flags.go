@@ -29,7 +29,7 @@ type serveConfig struct {
 	ReloadConcurrency int           `default:"4" placeholder:"N" help:"How many reads of MongoDB may be under way at once."`
 
 	TrustedProxy          []string `placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed, beside loopback and Unix sockets. Repeatable."`
-	MaxSubscribers        int      `placeholder:"N" help:"Subscribers in all. 0: no limit."`
+	MaxSubscribers        int      `placeholder:"N" help:"Subscribers in all. 0: as many as there are descriptors for."`
 	MaxSubscribersPerPage int      `placeholder:"N" help:"Subscribers of one page. 0: no limit."`
 	MaxSubscribersPerIP   int      `name:"max-subscribers-per-ip" placeholder:"N" help:"Subscribers from one address, or IPv6 /64. 0: no limit."`
 	MaxParked             int      `default:"1024" placeholder:"N" help:"Connections over a limit that are held a while before they are closed."`

@@ -133,12 +133,15 @@ func (s *server) build(ctx context.Context) {
 	s.hub = fanout.New(fanout.Config{
 		Ping:           s.cfg.Ping,
 		RingAge:        s.cfg.keep(),
-		MaxSubscribers: s.cfg.MaxSubscribers,
+		MaxSubscribers: cmp.Or(s.cfg.MaxSubscribers, descriptors(s.cfg.MaxParked)),
 		MaxPerPage:     s.cfg.MaxSubscribersPerPage,
 		MaxPerClient:   s.cfg.MaxSubscribersPerIP,
 		MaxParked:      cmp.Or(s.cfg.MaxParked, -1), // 0 parks nobody here
-		Logger:         s.log,
-		Registerer:     s.metrics,
+		Refused: func(q fanout.Request, reason string) {
+			s.opsLog.Observe(live.Activity{Kind: "refused", Page: q.Page, Detail: reason})
+		},
+		Logger:     s.log,
+		Registerer: s.metrics,
 	})
 	s.pages = live.New(ctx, live.Config{
 		Loader:      s.store,
@@ -150,6 +153,21 @@ func (s *server) build(ctx context.Context) {
 		Concurrency: s.cfg.ReloadConcurrency,
 		Replay:      s.cfg.keep(),
 	})
+}
+
+// reserve is how many descriptors are left to what is not a subscriber:
+// listeners, the database, requests under way.
+const reserve = 512
+
+// descriptors is how many subscribers this process has descriptors for: 0, no
+// limit, where that is not known. Beyond it, connections would wait in the
+// kernel's queue instead of being held and sent away.
+func descriptors(parked int) int {
+	n := descriptorLimit()
+	if n == 0 {
+		return 0
+	}
+	return max(n-parked-reserve, n/2)
 }
 
 // keep is how long what was published is kept for replay: --replay 0 is as
@@ -194,7 +212,7 @@ func (s *server) serveHTTP(failed chan<- error) []*http.Server {
 		servers = append(servers, srv)
 		for _, l := range group.listeners {
 			go func() {
-				if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				if err := srv.Serve(s.hub.Listener(l)); !errors.Is(err, http.ErrServerClosed) {
 					failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
 				}
 			}()

@@ -54,6 +54,10 @@ type Config struct {
 	// buffers for each, as it is on systems other than Linux.
 	Portable bool
 
+	// Refused, unless nil, is told of everybody who is not served, with the
+	// reason that the metrics have. It must not block.
+	Refused func(q Request, reason string)
+
 	// Logger is told of what an operator can do something about; nil: nobody.
 	Logger *slog.Logger
 

@@ -19,7 +19,7 @@ var ErrNoChannel = errors.New("fanout: no such channel")
 type Request struct {
 	Channel     string
 	Page        string // counted against Config.MaxPerPage
-	Client      string // the client's address, counted against Config.MaxPerClient
+	Client      string // the client's address, counted against Config.MaxPerClient; empty: not known, not counted
 	LastEventID string // empty on a fresh connection
 }
 
@@ -106,7 +106,7 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, q Request) error {
 		return ErrNoChannel
 	}
 	if !h.enter() {
-		h.refuse(w, "draining")
+		h.refuse(w, q, "draining")
 		return nil
 	}
 	defer h.serving.Done()
@@ -116,14 +116,14 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, q Request) error {
 		return nil
 	}
 	if isClosed(h.draining) {
-		h.metrics.refusals.WithLabelValues("draining").Inc()
-		h.park(w, r)
+		h.refused(q, "draining")
+		h.park(w, r, q)
 		return nil
 	}
 	t, refusal := h.limits.admit(q)
 	if refusal != "" {
-		h.metrics.refusals.WithLabelValues(refusal).Inc()
-		h.park(w, r)
+		h.refused(q, refusal)
+		h.park(w, r, q)
 		return nil
 	}
 	d, ok := c.subscribe(q.LastEventID, time.Now())
@@ -152,17 +152,17 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, q Request) error {
 // the connection is closed without a byte.
 func (h *Hub) Park(w http.ResponseWriter, r *http.Request, q Request) {
 	if !h.enter() {
-		h.refuse(w, "draining")
+		h.refuse(w, q, "draining")
 		return
 	}
 	defer h.serving.Done()
-	h.park(w, r)
+	h.park(w, r, q)
 }
 
-func (h *Hub) park(w http.ResponseWriter, r *http.Request) {
+func (h *Hub) park(w http.ResponseWriter, r *http.Request, q Request) {
 	if n := h.parked.Add(1); n > int64(max(h.cfg.MaxParked, 0)) {
 		h.parked.Add(-1)
-		h.refuse(w, "parked")
+		h.refuse(w, q, "parked")
 		return
 	}
 	h.metrics.parked.Inc()
@@ -192,10 +192,18 @@ func (h *Hub) unpark() {
 	h.metrics.parked.Dec()
 }
 
+// refused counts somebody who is not served, and tells of it.
+func (h *Hub) refused(q Request, reason string) {
+	h.metrics.refusals.WithLabelValues(reason).Inc()
+	if h.cfg.Refused != nil {
+		h.cfg.Refused(q, reason)
+	}
+}
+
 // refuse ends the connection without an answer: the deadline makes every
 // write fail, ours and net/http's own.
-func (h *Hub) refuse(w http.ResponseWriter, reason string) {
-	h.metrics.refusals.WithLabelValues(reason).Inc()
+func (h *Hub) refuse(w http.ResponseWriter, q Request, reason string) {
+	h.refused(q, reason)
 	w.Header().Set("Connection", "close")
 	_ = http.NewResponseController(w).SetWriteDeadline(longAgo)
 }

@@ -51,8 +51,8 @@ func (l *limits) admit(q Request) (t ticket, refusal string) {
 			return ticket{}, "page"
 		}
 	}
-	if l.perClient > 0 {
-		t.client = maphash.String(l.seed, q.Client)
+	if l.perClient > 0 && q.Client != "" {
+		t.client = maphash.String(l.seed, q.Client) | 1 // 0 is nobody known
 		if l.clients[t.client] >= l.perClient {
 			return ticket{}, "client"
 		}
@@ -75,7 +75,7 @@ func (l *limits) release(t ticket) {
 			delete(l.pages, t.page.page)
 		}
 	}
-	if l.perClient > 0 {
+	if t.client != 0 {
 		if l.clients[t.client]--; l.clients[t.client] <= 0 {
 			delete(l.clients, t.client)
 		}
