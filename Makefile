@@ -28,6 +28,11 @@ types:
 vet:
 	$(GO) vet ./...
 
+# The shipped nginx configuration, proven with the real nginx. Part of test.
+.PHONY: nginx-test
+nginx-test: deps
+	$(GO) test -race -timeout 15m ./nginx/...
+
 fmt:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

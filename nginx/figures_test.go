@@ -61,3 +61,39 @@ func TestFigures(t *testing.T) {
 	t.Logf("processor, µs a delivery: nginx %.1f, statustail %.1f (with the embedded database)",
 		1e6*(cpu(t, workers...)-frontBefore)/deliveries, 1e6*(cpu(t, s.cmd.Process.Pid)-backBefore)/deliveries)
 }
+
+// An hour's worth of pings, shortened to a minute: nobody is closed.
+func TestHourOfPings(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("STATUSTAIL_FIGURES"))
+	if err != nil {
+		t.Skip("takes a minute, with STATUSTAIL_FIGURES=9000")
+	}
+	s := startServer(t, "--ping", "1s")
+	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket), faster: minute})
+	c := gather(t, p, n)
+	if err := c.Wait(3*time.Minute, func(r crowd.Report) bool { return r.Events >= 61*n }); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Report(); r.Closed+r.Refused > 0 || r.Open != n {
+		t.Errorf("open %d, closed %d, refused %d", r.Open, r.Closed, r.Refused)
+	}
+}
+
+// What the shipped file saves, against nginx's own sizes.
+func TestFiguresUntuned(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("STATUSTAIL_FIGURES"))
+	if err != nil {
+		t.Skip("measures, with STATUSTAIL_FIGURES=9000")
+	}
+	s := startServer(t)
+	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket), edits: []string{
+		"request_pool_size 5104;", "",
+		"proxy_pass_request_headers off;", "",
+		"proxy_buffer_size       1k;", "",
+		"proxy_buffers           8 1k;", "",
+		"proxy_busy_buffers_size 2k;", "",
+		"chunked_transfer_encoding off;", "",
+	}})
+	front, _ := idle(t, s, p, n)
+	t.Logf("idle, with nginx's own sizes, bytes a subscriber: nginx %.0f", front)
+}
