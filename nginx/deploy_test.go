@@ -293,7 +293,7 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// The unit, as far as systemd can tell where the program is not installed.
+// The units, as far as systemd can tell where the program is not installed.
 func TestUnit(t *testing.T) {
 	path, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -306,7 +306,9 @@ func TestUnit(t *testing.T) {
 	}
 	unit := filepath.Join(dir, "statustail.service")
 	put(t, unit, strings.ReplaceAll(read(t, "../deploy/systemd/statustail.service"), "/usr/local/bin/statustail", program))
-	if out, err := exec.Command(path, "verify", "--man=no", unit).CombinedOutput(); err != nil || strings.Contains(string(out), "statustail.service") {
+	socket := filepath.Join(dir, "statustail.socket")
+	put(t, socket, read(t, "../deploy/systemd/statustail.socket"))
+	if out, err := exec.Command(path, "verify", "--man=no", unit, socket).CombinedOutput(); err != nil || strings.Contains(string(out), "statustail.s") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // serveConfig are the flags of serve, with their defaults.
 type serveConfig struct {
-	Listen      []string `default:":8080" placeholder:"ADDR" help:"Where browsers and nginx connect: host:port or unix:/path. Repeatable."`
+	Listen      []string `default:":8080" placeholder:"ADDR" help:"Where browsers and nginx connect: host:port, unix:/path, or systemd for the sockets of a socket unit. Repeatable."`
 	OpsListen   string   `default:"127.0.0.1:9090" placeholder:"ADDR" help:"Health, metrics and the operators' live log. Empty: none."`
 	PprofListen string   `placeholder:"ADDR" help:"Go profiles. Default: none."`
 
@@ -42,6 +42,9 @@ type serveConfig struct {
 // error.
 func (c *serveConfig) validate() error {
 	for _, addr := range c.Listen {
+		if addr == systemdListen {
+			continue
+		}
 		if err := checkListen("--listen", addr, true); err != nil {
 			return err
 		}

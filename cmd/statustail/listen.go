@@ -9,8 +9,19 @@ import (
 	"syscall"
 )
 
-// listen opens host:port or unix:/path.
-func listen(address string) (net.Listener, error) {
+// listen opens host:port or unix:/path, or takes what systemd has opened.
+func listen(address string) ([]net.Listener, error) {
+	if address == systemdListen {
+		return inherited(os.Getenv, os.Getpid())
+	}
+	l, err := open(address)
+	if err != nil {
+		return nil, err
+	}
+	return []net.Listener{l}, nil
+}
+
+func open(address string) (net.Listener, error) {
 	path, unix := strings.CutPrefix(address, "unix:")
 	if !unix {
 		l, err := net.Listen("tcp", address)

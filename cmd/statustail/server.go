@@ -107,11 +107,11 @@ func (s *server) openListeners() error {
 			if address == "" {
 				continue
 			}
-			l, err := listen(address)
+			opened, err := listen(address)
 			if err != nil {
 				return err
 			}
-			*group.listeners = append(*group.listeners, l)
+			*group.listeners = append(*group.listeners, opened...)
 		}
 	}
 	return nil
@@ -212,7 +212,8 @@ func (s *server) serveHTTP(failed chan<- error) []*http.Server {
 		servers = append(servers, srv)
 		for _, l := range group.listeners {
 			go func() {
-				if err := srv.Serve(s.hub.Listener(l)); !errors.Is(err, http.ErrServerClosed) {
+				err := srv.Serve(s.hub.Listener(l))
+				if !errors.Is(err, http.ErrServerClosed) && !s.draining.Load() {
 					failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
 				}
 			}()
@@ -221,13 +222,19 @@ func (s *server) serveHTTP(failed chan<- error) []*http.Server {
 	return servers
 }
 
-// shutdown lets everybody go: readiness fails first, then the streams end,
-// spread over the drain window, then what else is under way.
+// shutdown lets everybody go: readiness fails first, then nobody new is taken
+// and the streams end, spread over the drain window, then what else is under
+// way.
 func (s *server) shutdown(servers []*http.Server) {
 	s.draining.Store(true)
 	s.log.Info("draining", "over", s.cfg.Drain)
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain+10*time.Second)
 	defer cancel()
+	// Nobody new: a proxy takes them to another server. Here they could only
+	// be parked.
+	for _, l := range s.public {
+		l.Close()
+	}
 	if err := s.hub.Drain(ctx, s.cfg.Drain); err != nil {
 		s.log.Warn("draining took too long; the rest was cut", "error", err)
 	}

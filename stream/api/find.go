@@ -79,8 +79,6 @@ func host(r *http.Request) string {
 // allowed: nothing here depends on them.
 func allow(c *gin.Context, page *status.Page) {
 	h := c.Writer.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	// Caches must keep the answers to different origins apart, also where
 	// any is allowed today.
 	h.Add("Vary", "Origin")
@@ -90,10 +88,7 @@ func allow(c *gin.Context, page *status.Page) {
 		h.Set("Access-Control-Allow-Origin", "*")
 	case origin != "" && slices.Contains(page.Origins, origin):
 		h.Set("Access-Control-Allow-Origin", origin)
-	default:
-		return
 	}
-	h.Set("Access-Control-Expose-Headers", "ETag")
 }
 
 // preflight answers the question that a browser asks before a request with

@@ -21,6 +21,9 @@ func (a *api) state(c *gin.Context) {
 		return
 	}
 	allow(c, v.Page)
+	c.Header("Access-Control-Expose-Headers", "ETag")
+	c.Header("Cross-Origin-Resource-Policy", "cross-origin")
+	c.Header("X-Content-Type-Options", "nosniff")
 	tag := a.Encoder.ETag(v, stale)
 	c.Header("Cache-Control", stateCache)
 	c.Header("ETag", tag)

@@ -39,6 +39,8 @@ func (a *api) stream(c *gin.Context) {
 			a.deny(c, err)
 			return
 		}
+		// Headers that only matter to scripts that fetch are left out: a proxy
+		// holds them for as long as the stream lasts.
 		headers := c.Writer.Header().Clone()
 		allow(c, v.Page)
 		if !errors.Is(a.Hub.Serve(c.Writer, c.Request, q), fanout.ErrNoChannel) {

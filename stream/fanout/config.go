@@ -18,7 +18,7 @@ type Config struct {
 
 	// RetryMin and RetryMax are the range from which each connection's
 	// retry: is drawn, evenly. It is the only thing that keeps browsers from
-	// coming back all at once. Both 0 means 2 s to 10 s.
+	// coming back all at once. Both 0 means 2 s to 12 s.
 	RetryMin, RetryMax time.Duration
 
 	// Stuck is how long a subscriber's socket may refuse to take a single
@@ -77,7 +77,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.RetryMin <= 0 && c.RetryMax <= 0 {
-		c.RetryMin, c.RetryMax = 2*time.Second, 10*time.Second
+		c.RetryMin, c.RetryMax = 2*time.Second, 12*time.Second
 	}
 	c.RetryMax = max(c.RetryMin, c.RetryMax)
 	if c.ParkMin <= 0 && c.ParkMax <= 0 {

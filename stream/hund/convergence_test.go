@@ -103,7 +103,7 @@ func TestConvergence(t *testing.T) {
 			}
 		}
 	})
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := world{rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_800_000_000, 0).UTC()}
 			w.page = status.Page{ID: "acme", Name: "Acme", CreatedAt: w.now.Add(-time.Hour)}
