@@ -9,41 +9,22 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"statustail/cmd/statustail/programtest"
 )
 
-// program builds statustail once for all tests, or takes the one that
-// STATUSTAIL_PROGRAM names.
-var program = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
-		return path, nil
-	}
-	dir, err := os.MkdirTemp("", "stprogram")
-	if err != nil {
-		return "", err
-	}
-	programDir = dir
-	path := filepath.Join(dir, "statustail")
-	build := exec.Command("go", "build", "-o", path, "./cmd/statustail")
-	build.Dir = ".."
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-var programDir string
+// program is where statustail is, built once for all tests.
+var program = programtest.Path
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if programDir != "" {
-		os.RemoveAll(programDir)
-	}
-	os.Exit(code)
+	// This process shares two processors with nginx, browsers and a database,
+	// and measures how evenly they come back: it does without the race
+	// detector. The servers have it, unless figures are wanted.
+	programtest.Race = os.Getenv("STATUSTAIL_FIGURES") == ""
+	programtest.Main(m)
 }
 
 // A server is a running statustail.

@@ -14,14 +14,14 @@ func listen(address string) ([]net.Listener, error) {
 	if address == systemdListen {
 		return inherited(os.Getenv, os.Getpid())
 	}
-	l, err := open(address)
+	l, err := listenOn(address)
 	if err != nil {
 		return nil, err
 	}
 	return []net.Listener{l}, nil
 }
 
-func open(address string) (net.Listener, error) {
+func listenOn(address string) (net.Listener, error) {
 	path, unix := strings.CutPrefix(address, "unix:")
 	if !unix {
 		l, err := net.Listen("tcp", address)

@@ -56,7 +56,7 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	if s.proxies, err = cfg.trustedProxies(); err != nil {
 		return err
 	}
-	if err := s.openListeners(); err != nil {
+	if err := errors.Join(open(&s.ops, cfg.OpsListen), open(&s.pprof, cfg.PprofListen)); err != nil {
 		return err
 	}
 	defer s.closeDatabase()
@@ -81,12 +81,27 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	if s.db != nil {
 		go s.trimEvents(work)
 	}
-	servers := s.serveHTTP(failed)
-	s.announce()
+	servers := []*http.Server{s.serveOps(failed), s.serveHTTP(s.pprof, pprofHandler(), failed)}
 
+	// Browsers that come before the server can answer would only wait here,
+	// and a proxy that favours the server with the fewest would send them all.
+	// A database that is away must not keep the server from saying so.
 	select {
+	case <-s.pages.CaughtUp():
+	case <-time.After(patience):
+		s.log.Warn("the database has not been caught up with yet; listening all the same", "after", patience)
 	case <-ctx.Done():
 	case err = <-failed:
+	}
+	if err == nil && ctx.Err() == nil {
+		if err = open(&s.public, cfg.Listen...); err == nil {
+			servers = append(servers, s.serveHTTP(s.public, s.handler(), failed))
+			s.announce()
+			select {
+			case <-ctx.Done():
+			case err = <-failed:
+			}
+		}
 	}
 	s.shutdown(servers)
 	stop()
@@ -94,25 +109,21 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	return err
 }
 
-func (s *server) openListeners() error {
-	for _, group := range []struct {
-		addresses []string
-		listeners *[]net.Listener
-	}{
-		{s.cfg.Listen, &s.public},
-		{[]string{s.cfg.OpsListen}, &s.ops},
-		{[]string{s.cfg.PprofListen}, &s.pprof},
-	} {
-		for _, address := range group.addresses {
-			if address == "" {
-				continue
-			}
-			opened, err := listen(address)
-			if err != nil {
-				return err
-			}
-			*group.listeners = append(*group.listeners, opened...)
+// patience is how long the first catch-up may take before the server listens
+// without it.
+const patience = 10 * time.Second
+
+// open listens on addresses; an empty one is none.
+func open(listeners *[]net.Listener, addresses ...string) error {
+	for _, address := range addresses {
+		if address == "" {
+			continue
 		}
+		opened, err := listen(address)
+		if err != nil {
+			return err
+		}
+		*listeners = append(*listeners, opened...)
 	}
 	return nil
 }
@@ -189,37 +200,31 @@ func (s *server) handler() http.Handler {
 	})
 }
 
-// serveHTTP starts an HTTP server for each purpose.
-func (s *server) serveHTTP(failed chan<- error) []*http.Server {
-	ops := api.NewOps(api.OpsConfig{
+func (s *server) serveOps(failed chan<- error) *http.Server {
+	return s.serveHTTP(s.ops, api.NewOps(api.OpsConfig{
 		Health: s.pages.Health, Draining: s.draining.Load, Gatherer: s.metrics, Log: s.opsLog,
-	})
-	var servers []*http.Server
-	for _, group := range []struct {
-		listeners []net.Listener
-		handler   http.Handler
-	}{
-		{s.public, s.handler()}, {s.ops, ops}, {s.pprof, pprofHandler()},
-	} {
-		srv := &http.Server{
-			Handler: group.handler,
-			// Whoever dawdles over a request holds a connection and no more.
-			ReadHeaderTimeout: 10 * time.Second,
-			IdleTimeout:       320 * time.Second, // as nginx/statustail.conf has it
-			MaxHeaderBytes:    16 << 10,
-			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		}
-		servers = append(servers, srv)
-		for _, l := range group.listeners {
-			go func() {
-				err := srv.Serve(s.hub.Listener(l))
-				if !errors.Is(err, http.ErrServerClosed) && !s.draining.Load() {
-					failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
-				}
-			}()
-		}
+	}), failed)
+}
+
+// serveHTTP starts an HTTP server on listeners.
+func (s *server) serveHTTP(listeners []net.Listener, handler http.Handler, failed chan<- error) *http.Server {
+	srv := &http.Server{
+		Handler: handler,
+		// Whoever dawdles over a request holds a connection and no more.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       320 * time.Second, // as nginx/statustail.conf has it
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	return servers
+	for _, l := range listeners {
+		go func() {
+			err := srv.Serve(s.hub.Listener(l))
+			if !errors.Is(err, http.ErrServerClosed) && !s.draining.Load() {
+				failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			}
+		}()
+	}
+	return srv
 }
 
 // shutdown lets everybody go: readiness fails first, then nobody new is taken

@@ -183,6 +183,10 @@ func (p *Pages) index(pg *Page, ids []string) {
 	}
 }
 
+// CaughtUp is closed when the tail has passed on what lay before its start.
+// Until then Open waits.
+func (p *Pages) CaughtUp() <-chan struct{} { return p.caughtUp }
+
 // Health is what an operator wants to know of the tail and the loads.
 type Health struct {
 	CaughtUp bool

@@ -89,6 +89,7 @@ func (p *Pages) Reached(at change.Position) {
 	if !p.ready && at >= p.history {
 		p.ready = true
 		close(p.caughtUp)
+		p.cfg.Logger.Info("caught up with the database", "position", at, "messages", len(p.log.entries))
 	}
 }
 

@@ -26,23 +26,29 @@ import (
 // are, unless they set it before the first Build.
 var Race = raceEnabled
 
-// Build gives the path of the program, built once for all tests of a process.
+// Build gives the path of the program.
 func Build(t testing.TB) string {
 	t.Helper()
-	path, err := build()
+	path, err := Path()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-var build = sync.OnceValues(func() (string, error) {
+// Path is where the program is, built once for all tests of a process, or
+// what STATUSTAIL_PROGRAM names.
+var Path = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
+		return path, nil
+	}
 	_, here, _, _ := runtime.Caller(0)
 	source := filepath.Dir(filepath.Dir(here))
 	dir, err := os.MkdirTemp("", "statustail-program")
 	if err != nil {
 		return "", err
 	}
+	made = dir
 	path := filepath.Join(dir, "statustail")
 	args := []string{"build", "-o", path}
 	if Race {
@@ -56,11 +62,14 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Main runs the tests of a package and removes what Build made.
+// made is the folder of the program, if one was built.
+var made string
+
+// Main runs the tests of a package and removes what was built for them.
 func Main(m *testing.M) {
 	code := m.Run()
-	if path, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if made != "" {
+		os.RemoveAll(made)
 	}
 	os.Exit(code)
 }
@@ -80,16 +89,35 @@ type Program struct {
 	stderr *lines
 }
 
+// Fails runs `statustail serve` as Start does, but expects it to end by itself,
+// and gives its exit status and what it said on stderr.
+func Fails(t testing.TB, args ...string) (code int, said string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Build(t), serveArgs(t, args)...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || ctx.Err() != nil {
+		t.Fatalf("it did not fail: %v\n%s", err, out)
+	}
+	return exit.ExitCode(), string(out)
+}
+
+func serveArgs(t testing.TB, more []string) []string {
+	return append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
+		"--embedded-listen", "127.0.0.1:0", "--data", t.TempDir(), "--drain", "100ms",
+	}, more...)
+}
+
 // Start runs `statustail serve` with an embedded database in a folder of its
 // own and free ports, and waits until it is ready. Further arguments may
 // override that. It is killed when the test ends, and what it logged is shown
 // when the test failed.
 func Start(t testing.TB, args ...string) *Program {
 	t.Helper()
-	p := &Program{t: t, path: Build(t), args: append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
-		"--embedded-listen", "127.0.0.1:0", "--data", t.TempDir(), "--drain", "100ms",
-	}, args...)}
+	p := &Program{t: t, path: Build(t), args: serveArgs(t, args)}
 	p.start()
 	t.Cleanup(func() {
 		p.Kill()

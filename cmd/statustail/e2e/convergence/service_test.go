@@ -262,9 +262,9 @@ func TestReadsNeverGoBack(t *testing.T) {
 
 func TestSourceIsCheckedAtOnce(t *testing.T) {
 	proxy := mongotest.StartWith(t, mongotest.Config{Standalone: true})
-	p := programtest.Start(t, "--mongodb-uri", proxy.URI(), "--source", "changestream")
-	if code := p.Wait(); code != 1 || !strings.Contains(p.Log(), "no change streams") {
-		t.Errorf("exit status %d, log:\n%s", code, p.Log())
+	code, said := programtest.Fails(t, "--mongodb-uri", proxy.URI(), "--source", "changestream")
+	if code != 1 || !strings.Contains(said, "no change streams") {
+		t.Errorf("exit status %d:\n%s", code, said)
 	}
 }
 
