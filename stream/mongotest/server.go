@@ -35,6 +35,10 @@ type Config struct {
 	OplogSize int
 }
 
+// quietBefore is how many seconds of history the oplog has when the server
+// starts: an hour, in which nothing happened.
+const quietBefore = 3600
+
 // A Server is a running proxy. Its methods may be called at any time.
 type Server struct {
 	cfg     Config
@@ -109,7 +113,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.clock = s.clock.next()
-	s.log = oplog{size: cfg.OplogSize, floor: s.clock}
+	// The set has been there for a while, and nothing happened.
+	s.log = oplog{size: cfg.OplogSize, floor: timestamp{s.clock.t - quietBefore, 0}}
 	s.faults.term = 1
 	if err := s.listen("127.0.0.1:0"); err != nil {
 		return nil, errors.Join(err, s.Close())
