@@ -43,7 +43,7 @@ func (s *site) write(t testing.TB) string {
 	}
 	replace("pid /run/nginx.pid;", "pid nginx.pid;\ndaemon off;")
 	replace("/var/log/nginx/", s.dir+"/")
-	replace("/var/cache/nginx/", s.dir+"/cache/")
+	replace("/var/cache/", s.dir+"/cache/")
 	if err := os.MkdirAll(filepath.Join(s.dir, "cache"), 0o777); err != nil {
 		t.Fatal(err)
 	}
