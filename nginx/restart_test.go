@@ -95,7 +95,12 @@ func TestKilledServer(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	const drain = "12s" // 20 s by default
 	first, second, p, uri := pair(t, drain)
-	n := crowdSize(400)
+	// So many that chance alone makes no crowded second.
+	n := crowdSize(1200)
+	most := 0.15
+	if os.Getenv("STATUSTAIL_FIGURES") == "" {
+		most = 0.2 // of a machine that others use too
+	}
 	a := attend(t, p, n)
 	stop := meddle(t, uri)
 	servers := []*server{first, second}
@@ -110,7 +115,7 @@ func TestRollingRestart(t *testing.T) {
 		back := r.Reopened[len(before.Reopened):]
 		worst := worstSecond(back)
 		t.Logf("restart %d: %d came back, worst second %.1f %%, refused %d; by second %v", i+1, len(back), 100*worst, r.Refused-before.Refused, bySecond(asked, back))
-		if worst > 0.15 && len(back) > 100 {
+		if worst > most && len(back) > 100 {
 			t.Errorf("in one second came %.1f %% of those who came back", 100*worst)
 		}
 	}

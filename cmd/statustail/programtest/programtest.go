@@ -118,7 +118,9 @@ func serveArgs(t testing.TB, more []string) []string {
 func Start(t testing.TB, args ...string) *Program {
 	t.Helper()
 	p := &Program{t: t, path: Build(t), args: serveArgs(t, args)}
-	p.start()
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
@@ -139,7 +141,7 @@ func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock();
 
 var announced = regexp.MustCompile(`^(listening|operators|database) .*?((?:http|mongodb)://[^ ]+)`)
 
-func (p *Program) start() {
+func (p *Program) start() error {
 	p.t.Helper()
 	if p.stderr == nil {
 		p.stderr = &lines{}
@@ -187,11 +189,12 @@ func (p *Program) start() {
 	select {
 	case err := <-found:
 		if err != nil {
-			p.t.Fatalf("%v\n%s", err, p.stderr)
+			return fmt.Errorf("%w\n%s", err, p.stderr)
 		}
 	case <-time.After(time.Minute):
-		p.t.Fatalf("the server did not say where it listens\n%s", p.stderr)
+		return fmt.Errorf("the server did not say where it listens\n%s", p.stderr)
 	}
+	return nil
 }
 
 // Kill ends the server as a power cut would.
@@ -212,8 +215,19 @@ func (p *Program) Restart() {
 	}
 	// The first --listen, on a free port, stays; the one asked for counts,
 	// as the last that is announced.
-	p.start()
-	p.args = args
+	defer func() { p.args = args }()
+	for attempt := 0; ; attempt++ {
+		said := len(p.Log())
+		err := p.start()
+		if err == nil {
+			return
+		}
+		// Somebody's outgoing connection may have the port for a moment.
+		if attempt == 50 || !strings.Contains(p.Log()[said:], "is in use") {
+			p.t.Fatal(err)
+		}
+		<-time.After(200 * time.Millisecond)
+	}
 }
 
 // Signal sends a signal; Wait gives the exit status.
