@@ -104,7 +104,7 @@ type Config struct {
 
 // An Activity is one line of the operators' log.
 type Activity struct {
-	Kind   string          `json:"kind"` // hint, message, reload, publish, close, opened, lost
+	Kind   string          `json:"kind"` // hint, message, reload, publish, close, opened, lost, refused, parked
 	Page   string          `json:"page,omitempty"`
 	Detail string          `json:"detail,omitempty"`
 	At     change.Position `json:"-"`

@@ -45,7 +45,7 @@ var upsert = options.UpdateOne().SetUpsert(true)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	programtest.Race = true
+	programtest.Race = !*figures
 	programtest.Main(m)
 }
 

@@ -36,7 +36,6 @@ type bench struct {
 
 func startBench(t *testing.T) *bench {
 	t.Helper()
-	programtest.Race = false
 	proxy := mongotest.Start(t)
 	client, err := mongo.Connect(options.Client().ApplyURI(proxy.URI()))
 	if err != nil {
@@ -44,17 +43,18 @@ func startBench(t *testing.T) *bench {
 	}
 	t.Cleanup(func() { client.Disconnect(context.Background()) })
 	b := &bench{proxy: proxy, db: client.Database("statustail")}
-	w := &writer{t: t, db: b.db, pages: []string{"p0"}}
-	w.must(w.db.Collection("pages").Drop(context.Background()))
-	_, err = b.db.Collection("pages").InsertOne(context.Background(), bson.M{"_id": "p0", "name": "P"})
-	w.must(err)
-	_, err = b.db.Collection("components").InsertOne(context.Background(), bson.M{"_id": "c", "page": "p0", "name": "C", "state": "operational"})
-	w.must(err)
+	if _, err := b.db.Collection("pages").InsertOne(context.Background(), bson.M{"_id": "p0", "name": "P"}); err != nil {
+		t.Fatal(err)
+	}
+	component := bson.M{"_id": "c", "page": "p0", "name": "C", "state": "operational"}
+	if _, err := b.db.Collection("components").InsertOne(context.Background(), component); err != nil {
+		t.Fatal(err)
+	}
 	b.server = programtest.Start(t, "--mongodb-uri", proxy.URI(), "--source", "changestream")
 	return b
 }
 
-// events counts the commands since the last Forget, by name.
+// commands counts the commands since the last Forget, by name.
 func (b *bench) commands() map[string]int {
 	counted := map[string]int{}
 	for _, c := range b.proxy.Commands() {
@@ -63,7 +63,7 @@ func (b *bench) commands() map[string]int {
 	return counted
 }
 
-// stream gives the times at which events arrive, with their names.
+// stream gives the names of events as they arrive, after the first snapshot.
 func (b *bench) stream(t *testing.T, path string) <-chan string {
 	t.Helper()
 	res, err := http.Get(b.server.URL + path)
