@@ -892,6 +892,27 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// However little time there is, everybody is told when to come back.
+func TestDrainInNoTime(t *testing.T) {
+	eachKind(t, Config{}, func(t *testing.T, e *env) {
+		e.Open("c", source(0), 0)
+		var clients []*client
+		for range 20 {
+			cl := e.connect("", "")
+			cl.want("retry")
+			cl.want("init 0 fresh")
+			clients = append(clients, cl)
+		}
+		if err := e.Drain(context.Background(), 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, cl := range clients {
+			cl.want("retry")
+			cl.wantEnd()
+		}
+	})
+}
+
 // Nobody who has stalled holds up the end.
 func TestDrainStalled(t *testing.T) {
 	eachKind(t, Config{Stuck: time.Hour}, func(t *testing.T, e *env) {

@@ -40,6 +40,7 @@ type Hub struct {
 	serving  sync.WaitGroup // handlers under way; not added to once ended
 
 	draining chan struct{} // closed when Drain is called
+	last     chan struct{} // closed when the time of the drain is over
 	ended    chan struct{} // closed when nobody may stay
 	start    sync.Once
 	engine   *engine // set by start; nil: every connection is portable
@@ -52,6 +53,7 @@ func New(cfg Config) *Hub {
 		cfg:      cfg.withDefaults(),
 		channels: make(map[string]*Channel),
 		draining: make(chan struct{}),
+		last:     make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
 	h.tick = h.cfg.tick()
@@ -183,6 +185,7 @@ func (h *Hub) park(w http.ResponseWriter, r *http.Request, q Request) {
 	select {
 	case <-t.C:
 	case <-out.gone():
+	case <-h.last:
 	case <-h.ended:
 	}
 }
@@ -274,28 +277,31 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 	begun := time.Now()
 	step := time.NewTicker(20 * time.Millisecond)
 	defer step.Stop()
-	end := time.NewTimer(over)
-	defer end.Stop()
 	for done := false; !done; {
 		select {
 		case <-ctx.Done():
 			done = true
-		case <-end.C:
-			done = true
 		case <-h.ended:
 			done = true
 		case now := <-step.C:
+			since := now.Sub(begun)
 			if h.engine != nil {
-				h.engine.drain(float64(now.Sub(begun)) / float64(over))
+				h.engine.drain(float64(since) / float64(over))
 			}
-			done = h.limits.none() && h.parked.Load() == 0
+			gone := h.limits.none()
+			if since < over {
+				done = gone && h.parked.Load() == 0
+				break
+			}
+			h.mu.Lock()
+			shut(h.last)
+			h.mu.Unlock()
+			done = gone || since > over+lastCall
 		}
 	}
 
 	h.mu.Lock()
-	if !isClosed(h.ended) {
-		close(h.ended)
-	}
+	shut(h.ended)
 	h.mu.Unlock()
 	h.outputs.interrupt()
 	if h.engine != nil {
@@ -311,6 +317,18 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// lastCall is how long whoever is late at the end of a drain may take to say
+// when to come back: only those whose client does not read take longer.
+const lastCall = time.Second
+
+// shut closes c unless that has been done. It must not be called twice at a
+// time for one channel.
+func shut(c chan struct{}) {
+	if !isClosed(c) {
+		close(c)
 	}
 }
 

@@ -194,12 +194,21 @@ func (c *Channel) stream(out output, d *debt) {
 			draining = nil
 			leave = time.After(between(0, h.over))
 		case <-leave:
-			_ = out.write(appendRetry(nil, between(h.cfg.RetryMin, h.cfg.RetryMax)))
+			c.sayGoodbye(out)
+			return
+		case <-h.last:
+			c.sayGoodbye(out)
 			return
 		case <-h.ended:
 			return
 		}
 	}
+}
+
+// sayGoodbye tells the client when to come back.
+func (c *Channel) sayGoodbye(out output) {
+	cfg := &c.hub.cfg
+	_ = out.write(appendRetry(nil, between(cfg.RetryMin, cfg.RetryMax)))
 }
 
 // deliver writes frames, counts them, and reports whether that worked.
