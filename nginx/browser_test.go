@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"statustail/stream/hund/hundtest"
 )
 
 // browse opens a tab of a Chromium of its own, on an empty page of loopback:
@@ -91,10 +93,10 @@ func TestBrowserComesBack(t *testing.T) {
 						base = "https://" + p.tls
 					}
 					ctx := browse(t)
-					var other *reader
+					var other *hundtest.Reader
 					if cause == "over the limit" {
-						other = open(t, "http://"+p.addr+live)
-						other.next(t, "init_event")
+						other = hundtest.Open(t, "http://"+p.addr+live)
+						other.Next("init_event")
 					}
 					eval[bool](t, ctx, fmt.Sprintf(subscribe, 1, base+live))
 					eventually(t, "no error", 20*time.Second, func() bool { return eval[int](t, ctx, "seen.errors") >= 2 })
@@ -102,7 +104,7 @@ func TestBrowserComesBack(t *testing.T) {
 						t.Fatal("the EventSource has given up")
 					}
 					if other != nil {
-						other.close()
+						other.Close()
 					} else {
 						startServerIn(t, dir)
 					}
@@ -130,7 +132,7 @@ func TestManyTabsOneConnection(t *testing.T) {
 	eventually(t, "not every stream has begun", 20*time.Second, func() bool {
 		return eval[int](t, ctx, "seen.events.filter(n => n > 0).length") == n
 	})
-	s.change(t, "issue", "open", "--page", "demo", "--title", "Heavy load", "--component", "API", "--state", "degraded")
+	s.CLI("issue", "open", "--page", "demo", "--title", "Heavy load", "--component", "API", "--state", "degraded")
 	if errors := eval[int](t, ctx, "seen.errors"); errors > 0 {
 		t.Errorf("%d errors", errors)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"statustail/cmd/statustail/programtest"
 )
 
 // documents reads every document of a YAML file.
@@ -99,7 +101,7 @@ func understood(t *testing.T, args []any) bool {
 	for _, a := range args {
 		words = append(words, a.(string))
 	}
-	_, err := run(append(words, "--help")...)
+	_, err := programtest.Run(t, "", append(words, "--help")...)
 	return err == nil
 }
 
@@ -177,7 +179,7 @@ func TestImage(t *testing.T) {
 		cmd.Env = append(os.Environ(), "STATUSTAIL_OPS_LISTEN="+ops)
 		return cmd.Run()
 	}
-	if err := healthy(s.ops); err != nil {
+	if err := healthy(strings.TrimPrefix(s.OpsURL, "http://")); err != nil {
 		t.Errorf("a ready server is not healthy: %v", err)
 	}
 	if healthy("127.0.0.1:"+freePort(t)) == nil {
@@ -228,7 +230,7 @@ var metric = regexp.MustCompile(`\b(?:statustail|process)_[a-z0-9_]+`)
 // Alerts, dashboard and manual name no metric that there is not.
 func TestMetricsExist(t *testing.T) {
 	s := startServer(t)
-	_, text := get(t, "http://"+s.ops+"/metrics")
+	_, text := get(t, s.OpsURL+"/metrics")
 	exists := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
 		exists[m[1]] = true
@@ -300,12 +302,8 @@ func TestUnit(t *testing.T) {
 		t.Skip("systemd-analyze is not installed")
 	}
 	dir := folder(t)
-	program, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	unit := filepath.Join(dir, "statustail.service")
-	put(t, unit, strings.ReplaceAll(read(t, "../deploy/systemd/statustail.service"), "/usr/local/bin/statustail", program))
+	put(t, unit, strings.ReplaceAll(read(t, "../deploy/systemd/statustail.service"), "/usr/local/bin/statustail", programtest.Build(t)))
 	socket := filepath.Join(dir, "statustail.socket")
 	put(t, socket, read(t, "../deploy/systemd/statustail.socket"))
 	if out, err := exec.Command(path, "verify", "--man=no", unit, socket).CombinedOutput(); err != nil || strings.Contains(string(out), "statustail.s") {

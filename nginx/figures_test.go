@@ -16,10 +16,10 @@ func idle(t testing.TB, s *server, p *proxy, n int) (front, back float64) {
 	t.Helper()
 	gather(t, p, 500)
 	workers := p.workers(t)
-	frontBefore, backBefore := resident(t, workers...), resident(t, s.cmd.Process.Pid)
+	frontBefore, backBefore := resident(t, workers...), resident(t, s.PID())
 	gather(t, p, n)
 	front = float64(resident(t, workers...)-frontBefore) / float64(n)
-	back = float64(resident(t, s.cmd.Process.Pid)-backBefore) / float64(n)
+	back = float64(resident(t, s.PID())-backBefore) / float64(n)
 	return front, back
 }
 
@@ -50,16 +50,16 @@ func TestFigures(t *testing.T) {
 	const events = 20
 	c := gather(t, p, 500)
 	workers, before := p.workers(t), c.Report().Events
-	frontBefore, backBefore := cpu(t, workers...), cpu(t, s.cmd.Process.Pid)
+	frontBefore, backBefore := cpu(t, workers...), cpu(t, s.PID())
 	for i := range events {
-		s.change(t, "publish", "--page", "demo", "--name", "tick", "--data", strconv.Itoa(i))
+		s.CLI("publish", "--page", "demo", "--name", "tick", "--data", strconv.Itoa(i))
 	}
 	if err := c.Wait(time.Minute, func(r crowd.Report) bool { return r.Events >= before+500*events }); err != nil {
 		t.Fatal(err)
 	}
 	deliveries := float64(events * (n + 1000))
 	t.Logf("processor, µs a delivery: nginx %.1f, statustail %.1f (with the embedded database)",
-		1e6*(cpu(t, workers...)-frontBefore)/deliveries, 1e6*(cpu(t, s.cmd.Process.Pid)-backBefore)/deliveries)
+		1e6*(cpu(t, workers...)-frontBefore)/deliveries, 1e6*(cpu(t, s.PID())-backBefore)/deliveries)
 }
 
 // An hour's worth of pings, shortened to a minute: nobody is closed.

@@ -3,6 +3,8 @@ package nginx
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"statustail/nginx/crowd"
+	"statustail/stream/hund/hundtest"
 )
 
 const live = "/demo/live/v2/status_page"
@@ -23,21 +26,21 @@ const minute = 60
 func TestEventsPassAtOnce(t *testing.T) {
 	s := startServer(t)
 	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket)})
-	direct, proxied := open(t, "http://"+s.addr+live), open(t, "http://"+p.addr+live)
-	h := proxied.response.Header
+	direct, proxied := hundtest.Open(t, s.URL+live), hundtest.Open(t, "http://"+p.addr+live)
+	h := proxied.Header
 	if h.Get("Content-Encoding") != "" || !strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
 		t.Errorf("headers: %v", h)
 	}
-	direct.next(t, "init_event")
-	proxied.next(t, "init_event")
+	direct.Next("init_event")
+	proxied.Next("init_event")
 	var late []time.Duration
 	for i := range 11 {
-		s.change(t, "publish", "--page", "demo", "--name", "tick", "--data", fmt.Sprint(i))
-		d, q := direct.next(t, "tick"), proxied.next(t, "tick")
-		if d.data != q.data || d.id != q.id {
+		s.CLI("publish", "--page", "demo", "--name", "tick", "--data", fmt.Sprint(i))
+		d, q := direct.Next("tick"), proxied.Next("tick")
+		if d.Data != q.Data || d.ID != q.ID {
 			t.Fatalf("direct %+v, through nginx %+v", d, q)
 		}
-		late = append(late, q.at.Sub(d.at))
+		late = append(late, q.At.Sub(d.At))
 	}
 	slices.Sort(late)
 	t.Logf("later than without nginx: median %v, worst %v", late[5], late[10])
@@ -85,18 +88,18 @@ func TestStalledReaderIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(deaf.Close)
-	other := open(t, "http://"+p.addr+live)
-	other.next(t, "init_event")
+	other := hundtest.Open(t, "http://"+p.addr+live)
+	other.Next("init_event")
 	data, _ := json.Marshal(strings.Repeat("x", 40<<10))
 	// More than the buffers on the way hold: the client's, nginx's socket,
 	// and statustail's.
 	for range 12 {
-		s.change(t, "publish", "--page", "demo", "--name", "large", "--data", string(data))
-		other.next(t, "large")
+		s.CLI("publish", "--page", "demo", "--name", "large", "--data", string(data))
+		other.Next("large")
 	}
 	// By nginx: statustail itself would wait for 30 s.
 	eventually(t, "the stalled reader was not cut", 20*time.Second, func() bool { return deaf.Report().Refused > 0 })
-	other.next(t, "ping_event")
+	other.Next("ping_event")
 }
 
 // 444: over a limit, a connection is closed without an answer.
@@ -187,11 +190,32 @@ func TestCacheOutlivesTheServer(t *testing.T) {
 	if res, body := get(t, base+"/demo/state.json", "Accept-Encoding", "gzip"); res.StatusCode != 200 || body == "" {
 		t.Errorf("state: %d", res.StatusCode)
 	}
-	_ = s.cmd.Process.Kill()
-	<-s.ended
+	s.Kill()
 	for _, encoding := range encodings {
 		if res, body := get(t, base+"/widget.js", "Accept-Encoding", encoding); res.StatusCode != 200 || body != before[encoding] {
 			t.Errorf("while the server is down, with encoding %q: %d", encoding, res.StatusCode)
 		}
 	}
+}
+
+// get asks for something that is not a stream.
+func get(t testing.TB, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(b)
 }

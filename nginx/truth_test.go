@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"statustail/cmd/statustail/programtest"
 	"statustail/nginx/crowd"
 )
 
@@ -130,7 +131,7 @@ func (a *audience) right(t testing.TB, s *server, within time.Duration) {
 // issues are those of the server's state, asked of it directly.
 func (s *server) issues(t testing.TB) map[string]bool {
 	t.Helper()
-	res, body := get(t, "http://"+s.addr+"/demo/state.json")
+	res, body := get(t, s.URL+"/demo/state.json")
 	var d struct{ Issues []struct{ ID string } }
 	if err := json.Unmarshal([]byte(body), &d); res.StatusCode != http.StatusOK || err != nil {
 		t.Fatalf("state.json: %d %.200s", res.StatusCode, body)
@@ -158,15 +159,14 @@ func meddle(t testing.TB, uri string) (stop func() int) {
 			default:
 			}
 			if len(open) < 3 {
-				id, err := run("issue", "open", "--page", "demo", "--title", fmt.Sprint("Issue ", n), "--component", "API",
-					"--state", "degraded", "--mongodb-uri", uri)
+				id, err := programtest.Run(t, uri, "issue", "open", "--page", "demo", "--title", fmt.Sprint("Issue ", n), "--component", "API", "--state", "degraded")
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				open = append(open, strings.TrimSpace(id))
 			} else {
-				if _, err := run("issue", "resolve", open[0], "--mongodb-uri", uri); err != nil {
+				if _, err := programtest.Run(t, uri, "issue", "resolve", open[0]); err != nil {
 					t.Error(err)
 					return
 				}
@@ -181,21 +181,21 @@ func meddle(t testing.TB, uri string) (stop func() int) {
 	})
 }
 
-// worstSecond is the largest share of times that fall into one second,
-// wherever that second begins.
-func worstSecond(times []time.Time) float64 {
+// worst is the largest share of times that fall into one span, wherever that
+// begins.
+func worst(times []time.Time, span time.Duration) float64 {
 	if len(times) == 0 {
 		return 0
 	}
 	slices.SortFunc(times, time.Time.Compare)
-	worst, from := 0, 0
+	most, from := 0, 0
 	for i, at := range times {
-		for at.Sub(times[from]) > time.Second {
+		for at.Sub(times[from]) > span {
 			from++
 		}
-		worst = max(worst, i-from+1)
+		most = max(most, i-from+1)
 	}
-	return float64(worst) / float64(len(times))
+	return float64(most) / float64(len(times))
 }
 
 // backFrom waits until at least n streams have ended, and all are there again.

@@ -64,6 +64,8 @@ func TestUsageErrors(t *testing.T) {
 		"serve --source x":                                          `--source must be one of "auto","changestream","capped" but got "x" (see statustail --help)`,
 		"serve --read-preference x":                                 `--read-preference "x": want primary, primaryPreferred, secondary, secondaryPreferred or nearest`,
 		"serve --trusted-proxy 10.0.0.0/99":                         `--trusted-proxy "10.0.0.0/99": want a network such as 10.0.0.0/8, or an address`,
+		"serve --retry-max=1s":                                      "--retry-min must be at least 1ms, and --retry-max no shorter",
+		"serve --retry-min=0s":                                      "--retry-min must be at least 1ms, and --retry-max no shorter",
 		"serve --drain=-1s":                                         "--drain must not be negative",
 		"serve --max-subscribers=-1":                                "limits must not be negative (0 is none)",
 		"serve --reload-concurrency 0":                              "--reload-concurrency must be at least 1",

@@ -26,6 +26,8 @@ type serveConfig struct {
 	Replay            time.Duration `default:"10m" help:"How far back a reconnecting browser is sent what it missed."`
 	Ping              time.Duration `default:"60s" help:"How often each subscriber gets a ping_event."`
 	Drain             time.Duration `default:"20s" help:"How long closing takes, so that browsers do not come back all at once."`
+	RetryMin          time.Duration `default:"2s" placeholder:"DUR" help:"From when on a browser comes back whose stream has ended."`
+	RetryMax          time.Duration `default:"12s" placeholder:"DUR" help:"Until when: each gets a random time between the two. The wider, the gentler."`
 	ReloadConcurrency int           `default:"4" placeholder:"N" help:"How many reads of MongoDB may be under way at once."`
 
 	TrustedProxy          []string `placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed, beside loopback and Unix sockets. Repeatable."`
@@ -80,6 +82,8 @@ func (c *serveConfig) validate() error {
 		return usagef("--ping must be at least 1s")
 	case c.Drain < 0:
 		return usagef("--drain must not be negative")
+	case c.RetryMin < time.Millisecond || c.RetryMax < c.RetryMin:
+		return usagef("--retry-min must be at least 1ms, and --retry-max no shorter")
 	case c.ReloadConcurrency < 1:
 		return usagef("--reload-concurrency must be at least 1")
 	case c.MaxSubscribers < 0, c.MaxSubscribersPerPage < 0, c.MaxSubscribersPerIP < 0, c.MaxParked < 0:

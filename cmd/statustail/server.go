@@ -143,6 +143,8 @@ func (s *server) build(ctx context.Context) {
 	encoder := hund.Encoder{PingInterval: s.cfg.Ping}
 	s.hub = fanout.New(fanout.Config{
 		Ping:           s.cfg.Ping,
+		RetryMin:       s.cfg.RetryMin,
+		RetryMax:       s.cfg.RetryMax,
 		RingAge:        s.cfg.keep(),
 		MaxSubscribers: cmp.Or(s.cfg.MaxSubscribers, descriptors(s.cfg.MaxParked)),
 		MaxPerPage:     s.cfg.MaxSubscribersPerPage,

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -232,7 +231,7 @@ func TestWatch(t *testing.T) {
 	p := programtest.Start(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	cmd := exec.CommandContext(ctx, programtest.Build(t), "watch", "--json", p.URL+"/demo")
+	cmd := programtest.Command(ctx, t, "watch", "--json", p.URL+"/demo")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

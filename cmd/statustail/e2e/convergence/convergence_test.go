@@ -66,6 +66,7 @@ func deploy(t *testing.T) deployment {
 }
 
 func TestConvergence(t *testing.T) {
+	t.Parallel()
 	t.Logf("seed %d", *seed)
 	d := deploy(t)
 	random := rand.New(rand.NewPCG(*seed, 0))

@@ -3,13 +3,10 @@
 package convergence
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/stream/hund/hundtest"
 	"statustail/stream/mongotest"
 )
 
@@ -63,40 +61,13 @@ func (b *bench) commands() map[string]int {
 	return counted
 }
 
-// stream gives the names of events as they arrive, after the first snapshot.
-func (b *bench) stream(t *testing.T, path string) <-chan string {
-	t.Helper()
-	res, err := http.Get(b.server.URL + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { res.Body.Close() })
-	names := make(chan string, 100_000)
-	go func() {
-		lines := bufio.NewScanner(res.Body)
-		lines.Buffer(nil, 16<<20)
-		for lines.Scan() {
-			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
-				names <- name
-			}
-		}
-		close(names)
-	}()
-	for name := range names {
-		if name == "init_event" {
-			return names
-		}
-	}
-	t.Fatal("no init_event")
-	return nil
-}
-
 func TestLatency(t *testing.T) {
 	if !*figures {
 		t.Skip("a measurement: run it with -args -figures")
 	}
 	b := startBench(t)
-	names := b.stream(t, "/p0/live/v2/status_page")
+	r := hundtest.Open(t, b.server.URL+"/p0/live/v2/status_page")
+	r.Next("init_event")
 	ctx := context.Background()
 	measure := func(kind, event string, write func(i int) error) {
 		var took []time.Duration
@@ -105,11 +76,7 @@ func TestLatency(t *testing.T) {
 				t.Fatal(err)
 			}
 			committed := time.Now() // the reply to a majority write
-			for name := range names {
-				if name == event {
-					break
-				}
-			}
+			r.Next(event)
 			took = append(took, time.Since(committed))
 			// The next one is to find the page at rest.
 			<-time.After(250 * time.Millisecond)
@@ -144,7 +111,8 @@ func TestBurst(t *testing.T) {
 	if _, err := b.db.Collection("issues").InsertMany(ctx, old); err != nil {
 		t.Fatal(err)
 	}
-	names := b.stream(t, "/p0/live/v2/status_page")
+	r := hundtest.Open(t, b.server.URL+"/p0/live/v2/status_page")
+	r.Next("init_event")
 	b.proxy.Forget()
 	begun := time.Now()
 	for i := range rounds {
@@ -159,13 +127,8 @@ func TestBurst(t *testing.T) {
 	if _, err := b.db.Collection("events").InsertOne(ctx, bson.M{"page": "p0", "name": "over", "data": 1, "created_at": time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	received := 0
-	for name := range names {
-		if name == "over" {
-			break
-		}
-		received++
-	}
+	_, before := r.Await("the end", func(e hundtest.Event) bool { return e.Name == "over" })
+	received := len(before)
 	loads := 0
 	for _, c := range b.proxy.Commands() {
 		if c.Name == "find" && c.Body.Lookup("find").StringValue() == "pages" {

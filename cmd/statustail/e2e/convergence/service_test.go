@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,96 +17,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/stream/hund/hundtest"
 	"statustail/stream/mongotest"
 )
 
 // patience is how long anything may take before a test gives up.
 const patience = 60 * time.Second
-
-// A reader reads a stream by hand, event by event.
-type reader struct {
-	t      *testing.T
-	events chan sseEvent
-	cancel context.CancelFunc
-	id     string
-}
-
-type sseEvent struct {
-	name, id string
-	data     map[string]any
-	raw      string
-}
-
-func read(t *testing.T, url, lastID string) *reader {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lastID != "" {
-		req.Header.Set("Last-Event-ID", lastID)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("GET %s: %s", url, res.Status)
-	}
-	r := &reader{t: t, events: make(chan sseEvent, 10_000), cancel: cancel}
-	go func() {
-		defer close(r.events)
-		defer res.Body.Close()
-		var e sseEvent
-		lines := bufio.NewScanner(res.Body)
-		lines.Buffer(nil, 4<<20)
-		for lines.Scan() {
-			field, value, _ := strings.Cut(lines.Text(), ": ")
-			switch field {
-			case "event":
-				e.name = value
-			case "id":
-				e.id = value
-			case "data":
-				e.raw = value
-				json.Unmarshal([]byte(value), &e.data)
-			case "":
-				if e.name != "" {
-					r.events <- e
-				}
-				e = sseEvent{}
-			}
-		}
-	}()
-	return r
-}
-
-// await gives the next event that fits, and the names of those before it.
-func (r *reader) await(what string, fits func(sseEvent) bool) (e sseEvent, before []string) {
-	r.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case e, ok := <-r.events:
-			if !ok {
-				r.t.Fatalf("the stream ended before %s; it had %v", what, before)
-			}
-			if e.id != "" {
-				r.id = e.id
-			}
-			if fits(e) {
-				return e, before
-			}
-			before = append(before, e.name+" "+e.raw[:min(40, len(e.raw))])
-		case <-timeout:
-			r.t.Fatalf("no %s came; what came: %v", what, before)
-		}
-	}
-}
-
-func named(name string) func(sseEvent) bool { return func(e sseEvent) bool { return e.name == name } }
 
 func (b *bench) publish(t *testing.T, n int) {
 	t.Helper()
@@ -116,76 +33,102 @@ func (b *bench) publish(t *testing.T, n int) {
 	}
 }
 
-func isMessage(n int) func(sseEvent) bool {
-	return func(e sseEvent) bool { return e.name == message && e.raw == fmt.Sprint(n) }
+func isMessage(n int) func(hundtest.Event) bool {
+	return func(e hundtest.Event) bool { return e.Name == message && e.Data == fmt.Sprint(n) }
+}
+
+// told is what an event says.
+func told(t *testing.T, e hundtest.Event) (data map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(e.Data), &data); err != nil {
+		t.Fatalf("%s: %v", e.Name, err)
+	}
+	return data
+}
+
+// messages are the numbers among events.
+func messages(events []hundtest.Event) (numbers []string) {
+	for _, e := range events {
+		if e.Name == message {
+			numbers = append(numbers, e.Data)
+		}
+	}
+	return numbers
 }
 
 // Any server can take over from any other, and from itself before a restart:
 // ids mean the same everywhere.
 func TestAnyServerTakesOver(t *testing.T) {
+	t.Parallel()
 	b := startBench(t)
 	other := programtest.Start(t, "--mongodb-uri", b.proxy.URI(), "--source", "changestream")
 	const stream = "/p0/live/v2/status_page"
 
-	first := read(t, b.server.URL+stream, "")
-	first.await("init_event", named("init_event"))
+	first := hundtest.Open(t, b.server.URL+stream)
+	first.Next("init_event")
 	b.publish(t, 1)
-	first.await("message 1", isMessage(1))
-	first.cancel()
+	first.Await("message 1", isMessage(1))
+	first.Close()
 	b.publish(t, 2)
 	b.publish(t, 3)
 
-	recovered := func(r *reader) {
+	recovered := func(r *hundtest.Reader) {
 		t.Helper()
-		e, before := r.await("init_event", named("init_event"))
-		if got := strings.Join(before, ","); !strings.HasSuffix(got, "count 2,count 3") {
-			t.Errorf("replayed: %s", got)
+		e, before := r.Await("init_event", func(e hundtest.Event) bool { return e.Name == "init_event" })
+		// An id may be of a little before its event: 1 may come again.
+		if got := messages(before); !slices.Equal(got[max(0, len(got)-2):], []string{"2", "3"}) {
+			t.Errorf("replayed: %v", got)
 		}
-		if e.data["recovered"] != true {
-			t.Errorf("recovered: %v", e.data["recovered"])
+		if told(t, e)["recovered"] != true {
+			t.Errorf("recovered: %s", e.Data)
 		}
 	}
-	recovered(read(t, other.URL+stream, first.id))
+	recovered(hundtest.Open(t, other.URL+stream, "Last-Event-ID", first.LastID))
 
 	b.server.Kill()
 	b.server.Restart()
-	again := read(t, b.server.URL+stream, first.id)
+	again := hundtest.Open(t, b.server.URL+stream, "Last-Event-ID", first.LastID)
 	recovered(again)
 	b.publish(t, 4)
-	if _, before := again.await("message 4", isMessage(4)); strings.Contains(strings.Join(before, ","), "count") {
+	if _, before := again.Await("message 4", isMessage(4)); len(messages(before)) > 0 {
 		t.Errorf("history was published as new: %v", before)
 	}
 
 	// A hole is told of, and not hidden.
 	b.proxy.LoseHistory()
-	again.await("word of the hole", func(e sseEvent) bool { return e.name == "init_event" && e.data["recovered"] == false })
+	hole := func(e hundtest.Event) bool { return e.Name == "init_event" && told(t, e)["recovered"] == false }
+	again.Await("word of the hole", hole)
 	b.publish(t, 5)
-	again.await("message 5", isMessage(5))
-	e, _ := read(t, b.server.URL+stream, first.id).await("init_event", named("init_event"))
-	if e.data["recovered"] != false {
-		t.Errorf("after history was lost, recovered: %v", e.data["recovered"])
+	again.Await("message 5", isMessage(5))
+	late := hundtest.Open(t, b.server.URL+stream, "Last-Event-ID", first.LastID)
+	if e := late.Next("init_event"); !hole(e) {
+		t.Errorf("after history was lost: %s", e.Data)
 	}
 }
 
 // While the database is away, what is known is served, and marked.
 func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
 	b := startBench(t)
 	p := programtest.Start(t, "--mongodb-uri", b.proxy.URI(), "--source", "changestream", "--ping", "1s")
 	if _, err := b.db.Collection("pages").InsertOne(context.Background(), bson.M{"_id": "unseen", "name": "U"}); err != nil {
 		t.Fatal(err)
 	}
-	stays := read(t, p.URL+"/p0/live/v2/status_page", "")
-	if e, _ := stays.await("init_event", named("init_event")); e.data["live"] != true {
-		t.Errorf("live: %v", e.data["live"])
+	stays := hundtest.Open(t, p.URL+"/p0/live/v2/status_page")
+	if e := stays.Next("init_event"); told(t, e)["live"] != true {
+		t.Errorf("not live: %s", e.Data)
 	}
 	b.proxy.Down()
-	stale, _ := stays.await("a stale ping", func(e sseEvent) bool { return e.name == "ping_event" && e.data["live"] == false })
-	if since, _ := stale.data["stale_since"].(float64); since == 0 {
-		t.Errorf("stale_since: %v", stale.data["stale_since"])
+	ping := func(live bool) func(hundtest.Event) bool {
+		return func(e hundtest.Event) bool { return e.Name == "ping_event" && told(t, e)["live"] == live }
 	}
-	e, _ := read(t, p.URL+"/p0/live/v2/status_page", "").await("init_event", named("init_event"))
-	if e.data["live"] != false || e.data["stale_since"] == nil {
-		t.Errorf("a new subscriber is told %v", e.raw)
+	stale, _ := stays.Await("a stale ping", ping(false))
+	if since, _ := told(t, stale)["stale_since"].(float64); since == 0 {
+		t.Errorf("stale_since: %s", stale.Data)
+	}
+	e := hundtest.Open(t, p.URL+"/p0/live/v2/status_page").Next("init_event")
+	if d := told(t, e); d["live"] != false || d["stale_since"] == nil {
+		t.Errorf("a new subscriber is told %s", e.Data)
 	}
 	ready := get(t, p.OpsURL+"/readyz", 200)
 	if !strings.Contains(ready, `"degraded"`) || !strings.Contains(ready, `"reason"`) {
@@ -205,9 +148,9 @@ func TestDatabaseAway(t *testing.T) {
 	if err := b.proxy.Up(); err != nil {
 		t.Fatal(err)
 	}
-	stays.await("a live ping", func(e sseEvent) bool { return e.name == "ping_event" && e.data["live"] == true })
+	stays.Await("a live ping", ping(true))
 	b.publish(t, 1)
-	stays.await("a message after the outage", isMessage(1))
+	stays.Await("a message after the outage", isMessage(1))
 	get(t, p.URL+"/unseen/state.json", 200)
 }
 
@@ -227,18 +170,18 @@ func get(t *testing.T, url string, want int) string {
 
 // Every reload is a majority read in a session that has seen what it answers.
 func TestReadsNeverGoBack(t *testing.T) {
+	t.Parallel()
 	b := startBench(t)
-	r := read(t, b.server.URL+"/p0/live/v2/status_page", "")
-	r.await("init_event", named("init_event"))
+	r := hundtest.Open(t, b.server.URL+"/p0/live/v2/status_page")
+	r.Next("init_event")
 	b.proxy.Forget()
 	_, err := b.db.Collection("components").UpdateOne(context.Background(), bson.M{"_id": "c"}, bson.M{"$set": bson.M{"state": "outage"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	changed := b.proxy.ClusterTime()
-	e, _ := r.await("status_created", named("degraded"))
-	if e.id < fmt.Sprintf("%08x%08x", changed.T, changed.I) {
-		t.Errorf("id %s, before the change at %v", e.id, changed)
+	if e := r.Next("degraded"); e.ID < fmt.Sprintf("%08x%08x", changed.T, changed.I) {
+		t.Errorf("id %s, before the change at %v", e.ID, changed)
 	}
 	finds := 0
 	for _, c := range b.proxy.Commands() {
@@ -261,6 +204,7 @@ func TestReadsNeverGoBack(t *testing.T) {
 }
 
 func TestSourceIsCheckedAtOnce(t *testing.T) {
+	t.Parallel()
 	proxy := mongotest.StartWith(t, mongotest.Config{Standalone: true})
 	code, said := programtest.Fails(t, "--mongodb-uri", proxy.URI(), "--source", "changestream")
 	if code != 1 || !strings.Contains(said, "no change streams") {
@@ -271,6 +215,7 @@ func TestSourceIsCheckedAtOnce(t *testing.T) {
 // Without the privilege the server says which one it lacks, and goes on when
 // it is granted.
 func TestMissingPrivilege(t *testing.T) {
+	t.Parallel()
 	proxy := mongotest.Start(t)
 	proxy.Deny("changeStream")
 	p := programtest.Start(t, "--mongodb-uri", proxy.URI())

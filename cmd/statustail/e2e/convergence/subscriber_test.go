@@ -3,13 +3,11 @@
 package convergence
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -84,25 +82,8 @@ func (s *subscriber) connect(ctx context.Context, server, id string) {
 		// 404 is the truth while the collection of pages is dropped.
 		return
 	}
-	var name, data, eventID string
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		field, value, _ := strings.Cut(line, ": ")
-		switch field {
-		case "event":
-			name = value
-		case "data":
-			data = value
-		case "id":
-			eventID = value
-		case "":
-			if name != "" {
-				s.take(name, []byte(data), eventID)
-			}
-			name, data, eventID = "", "", ""
-		}
+	for e := range hundtest.Events(res.Body) {
+		s.take(e.Name, []byte(e.Data), e.ID)
 	}
 }
 

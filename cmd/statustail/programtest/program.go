@@ -1,6 +1,3 @@
-// Package programtest builds and runs the real program for end-to-end tests,
-// on free ports and folders of its own. It must never be imported by the
-// product.
 package programtest
 
 import (
@@ -12,67 +9,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// Race says whether the program is built with the race detector: as the tests
-// are, unless they set it before the first Build.
-var Race = raceEnabled
-
-// Build gives the path of the program.
-func Build(t testing.TB) string {
-	t.Helper()
-	path, err := Path()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// Path is where the program is, built once for all tests of a process, or
-// what STATUSTAIL_PROGRAM names.
-var Path = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
-		return path, nil
-	}
-	_, here, _, _ := runtime.Caller(0)
-	source := filepath.Dir(filepath.Dir(here))
-	dir, err := os.MkdirTemp("", "statustail-program")
-	if err != nil {
-		return "", err
-	}
-	made = dir
-	path := filepath.Join(dir, "statustail")
-	args := []string{"build", "-o", path}
-	if Race {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, ".")...)
-	cmd.Dir = source
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// made is the folder of the program, if one was built.
-var made string
-
-// Main runs the tests of a package and removes what was built for them.
-func Main(m *testing.M) {
-	code := m.Run()
-	if made != "" {
-		os.RemoveAll(made)
-	}
-	os.Exit(code)
-}
 
 // A Program is a running server.
 type Program struct {
@@ -81,27 +24,11 @@ type Program struct {
 	MongoURI string // of the embedded database; empty without one
 
 	t      testing.TB
-	path   string
 	args   []string
 	cmd    *exec.Cmd
 	ended  chan struct{}
 	err    error
 	stderr *lines
-}
-
-// Fails runs `statustail serve` as Start does, but expects it to end by itself,
-// and gives its exit status and what it said on stderr.
-func Fails(t testing.TB, args ...string) (code int, said string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, Build(t), serveArgs(t, args)...)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || ctx.Err() != nil {
-		t.Fatalf("it did not fail: %v\n%s", err, out)
-	}
-	return exit.ExitCode(), string(out)
 }
 
 func serveArgs(t testing.TB, more []string) []string {
@@ -112,19 +39,21 @@ func serveArgs(t testing.TB, more []string) []string {
 }
 
 // Start runs `statustail serve` with an embedded database in a folder of its
-// own and free ports, and waits until it is ready. Further arguments may
-// override that. It is killed when the test ends, and what it logged is shown
-// when the test failed.
+// own and free ports, and waits until it listens. Further arguments may
+// override that. When the test ends it is asked to end too, which must take
+// no longer than it was told to; what it logged is shown when the test failed.
 func Start(t testing.TB, args ...string) *Program {
 	t.Helper()
-	p := &Program{t: t, path: Build(t), args: serveArgs(t, args)}
+	p := &Program{t: t, args: serveArgs(t, args)}
 	if err := p.start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.Kill()
+		p.Signal(syscall.SIGTERM)
+		p.Wait()
+		Raced(t, p.Log())
 		if t.Failed() {
-			t.Logf("the server logged:\n%s", p.stderr)
+			t.Logf("the server logged:\n%s", p.Log())
 		}
 	})
 	return p
@@ -146,7 +75,7 @@ func (p *Program) start() error {
 	if p.stderr == nil {
 		p.stderr = &lines{}
 	}
-	p.cmd = exec.Command(p.path, p.args...)
+	p.cmd = Command(context.Background(), p.t, p.args...)
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -240,7 +169,8 @@ func (p *Program) Wait() int {
 	select {
 	case <-p.ended:
 	case <-time.After(time.Minute):
-		p.t.Fatalf("the server does not end\n%s", p.stderr)
+		p.Kill()
+		p.t.Errorf("the server does not end\n%s", p.Log())
 	}
 	var exit *exec.ExitError
 	if errors.As(p.err, &exit) {
@@ -249,22 +179,8 @@ func (p *Program) Wait() int {
 	return 0
 }
 
-// CLI runs another command of the program against the server's database and
-// gives what it printed. It must succeed.
-func (p *Program) CLI(args ...string) string {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, p.path, args...)
-	cmd.Env = append(os.Environ(), "STATUSTAIL_MONGODB_URI="+p.MongoURI)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		p.t.Fatalf("statustail %s: %v\n%s", strings.Join(args, " "), err, &stderr)
-	}
-	return strings.TrimSpace(string(out))
-}
+// PID is the server's process.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
 
 // Log is what the server has logged so far.
 func (p *Program) Log() string { return p.stderr.String() }

@@ -1,0 +1,91 @@
+// Package programtest builds and runs the real program for end-to-end tests,
+// on free ports and folders of its own. It must never be imported by the
+// product.
+package programtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Race says whether the program is built with the race detector: as the tests
+// are, unless they set it before the first Build.
+var Race = raceEnabled
+
+// Build gives the path of the program, built once for all tests of a process,
+// or what STATUSTAIL_PROGRAM names.
+func Build(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
+		return path, nil
+	}
+	_, here, _, _ := runtime.Caller(0)
+	source := filepath.Dir(filepath.Dir(here))
+	dir, err := os.MkdirTemp("", "statustail-program")
+	if err != nil {
+		return "", err
+	}
+	made = dir
+	path := filepath.Join(dir, "statustail")
+	args := []string{"build", "-o", path}
+	if Race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// made is the folder of the program, if one was built.
+var made string
+
+// Main runs the tests of a package, removes what was built for them, and ends
+// the process.
+func Main(m *testing.M) {
+	code := m.Run()
+	if made != "" {
+		os.RemoveAll(made)
+	}
+	os.Exit(code)
+}
+
+// Command is one run of the program, not started yet. What it must say on
+// stderr about races is for the caller to look for, with Raced.
+func Command(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, Build(t), args...)
+	// By default a program with the race detector sleeps for a second before
+	// it ends, in case another thread has found something meanwhile.
+	cmd.Env = append(os.Environ(), strings.TrimSpace("GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=20"))
+	return cmd
+}
+
+// raced is the beginning of the race detector's report.
+const raced = "WARNING: DATA RACE"
+
+// Raced fails the test if the race detector reported something in what a
+// program printed on stderr.
+func Raced(t testing.TB, stderr string) {
+	t.Helper()
+	if _, report, found := strings.Cut(stderr, raced); found {
+		t.Errorf("the program has a data race:%.4000s", report)
+	}
+}
