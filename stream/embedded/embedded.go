@@ -27,6 +27,7 @@ const Available = true
 type DB struct {
 	uri    string
 	dir    string
+	gate   *gate
 	cancel context.CancelFunc
 	done   chan struct{}
 	lock   *os.File
@@ -57,30 +58,32 @@ func Open(ctx context.Context, cfg Config) (db *DB, err error) {
 	if err := afterLog(ctx, dir); err != nil {
 		return nil, err
 	}
-	if err := free(addr); err != nil {
+	l, err := listen(addr)
+	if err != nil {
 		return nil, err
 	}
 	ferret, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: addr},
+		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Logger:    slog.New(quiet{cfg.logger().Handler()}),
 		Handler:   "sqlite",
 		SQLiteURL: fileURL(dir),
 	})
 	if err != nil {
+		l.Close()
 		return nil, fmt.Errorf("embedded database in %s: %w", dir, err)
 	}
 
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	db = &DB{dir: dir, cancel: cancel, done: make(chan struct{}), lock: lock}
+	db = &DB{uri: "mongodb://" + l.Addr().String() + "/", dir: dir, cancel: cancel, done: make(chan struct{}), lock: lock}
 	go func() {
 		defer close(db.done)
 		db.err = ferret.Run(run)
 	}()
-	db.uri = ferret.MongoDBURI()
+	behind := strings.Trim(strings.TrimPrefix(ferret.MongoDBURI(), "mongodb:"), "/")
+	db.gate = openGate(l, func() (net.Conn, error) { return net.Dial("tcp", behind) })
 
 	if err := db.ensureLog(ctx); err != nil {
-		cancel()
-		<-db.done
+		_ = db.end()
 		return nil, fmt.Errorf("embedded database in %s: make the log of writes: %w", dir, err)
 	}
 	return db, nil
@@ -89,14 +92,17 @@ func Open(ctx context.Context, cfg Config) (db *DB, err error) {
 // URI is where any MongoDB client on this machine reaches the database.
 func (db *DB) URI() string { return db.uri }
 
-// Close ends the database and waits for it. Clients that are still connected
-// are given about three seconds to go.
+// Close ends the database and the connections to it, and waits for that.
 func (db *DB) Close() error {
-	db.once.Do(func() {
-		db.cancel()
-		<-db.done
-		db.err = errors.Join(db.err, db.lock.Close())
-	})
+	db.once.Do(func() { db.err = errors.Join(db.end(), db.lock.Close()) })
+	return db.err
+}
+
+// end ends all but the lock of the folder.
+func (db *DB) end() error {
+	db.gate.close()
+	db.cancel()
+	<-db.done
 	return db.err
 }
 
@@ -111,17 +117,17 @@ func (db *DB) ensureLog(ctx context.Context) error {
 	return EnsureLog(ctx, client)
 }
 
-// free tells a port in use apart from the other reasons to fail, in words for
-// the operator: FerretDB's own error keeps no cause to ask.
-func free(addr string) error {
+// listen tells a port in use apart from the other reasons to fail, in words
+// for the operator.
+func listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("embedded database: %s is in use by another program: stop it, or choose another address with --embedded-listen", addr)
+		return nil, fmt.Errorf("embedded database: %s is in use by another program: stop it, or choose another address with --embedded-listen", addr)
 	}
 	if err != nil {
-		return fmt.Errorf("embedded database: listen on %s: %w", addr, err)
+		return nil, fmt.Errorf("embedded database: listen on %s: %w", addr, err)
 	}
-	return l.Close()
+	return l, nil
 }
 
 // folder makes the data folder and proves that it can be written to.
