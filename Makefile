@@ -14,9 +14,11 @@ QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
 
 .PHONY: test check deps fmt generate build bench clean
 
+# Many tests wait for something more than they compute, so a few packages run
+# at a time on however few processors.
 test: deps vet
-	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -vE '/nginx$$|/convergence$$')
-	$(GO) test -p 1 -timeout 20m $(PLAIN)
+	$(GO) test -race -p 3 -timeout 20m $$($(GO) list ./... | grep -vE '/nginx$$|/convergence$$')
+	$(GO) test -p 2 -timeout 20m $(PLAIN)
 
 check: fmt vet types
 	$(GO) run $(STATICCHECK) ./...

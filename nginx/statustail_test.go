@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/cmd/statustail/programtest/chromium"
 )
 
 func TestMain(m *testing.M) {
@@ -15,7 +17,11 @@ func TestMain(m *testing.M) {
 	// and measures how evenly they come back: it does without the race
 	// detector. The servers have it, unless figures are wanted.
 	programtest.Race = os.Getenv("STATUSTAIL_FIGURES") == ""
-	programtest.Main(m)
+	// The tests that are parallel wait most of the time, for a browser.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	programtest.Main(m, chromium.Close)
 }
 
 // A server is a statustail that listens on a Unix socket as well.

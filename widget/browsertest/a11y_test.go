@@ -11,8 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"statustail/cmd/statustail/programtest/chromium"
 	"statustail/widget"
-	"statustail/widget/internal/chromium"
 )
 
 // axe-core 4.10.3 by Deque Systems, under the Mozilla Public License 2.0 that

@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
-	"statustail/widget/internal/chromium"
+	"statustail/cmd/statustail/programtest/chromium"
 )
 
 // fast is a site on which time runs so many times as fast for its scripts.

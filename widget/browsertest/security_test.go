@@ -10,8 +10,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"statustail/cmd/statustail/programtest/chromium"
 	"statustail/widget"
-	"statustail/widget/internal/chromium"
 )
 
 // elsewhere is the address of the server under another origin: as a site

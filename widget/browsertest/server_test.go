@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"statustail/cmd/statustail/programtest/chromium"
 	"statustail/widget"
-	"statustail/widget/internal/chromium"
 )
 
 // object is JSON as a test writes it.

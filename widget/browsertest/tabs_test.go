@@ -8,7 +8,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
-	"statustail/widget/internal/chromium"
+	"statustail/cmd/statustail/programtest/chromium"
 )
 
 // limit is how long a tab may be wrong after its leader's death.

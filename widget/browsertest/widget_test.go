@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 
-	"statustail/widget/internal/chromium"
+	"statustail/cmd/statustail/programtest/chromium"
 )
 
 // The main job: one tag shows the state and the issues, and follows every

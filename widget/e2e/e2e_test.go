@@ -4,12 +4,10 @@ package e2e
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,27 +19,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
-	"statustail/widget/internal/chromium"
+	"statustail/cmd/statustail/programtest/chromium"
 )
 
-// program is the path of the program once it has been built.
-var program string
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	code := chromium.Run(m)
-	if program != "" {
-		os.RemoveAll(filepath.Dir(program))
-	}
-	os.Exit(code)
-}
-
-// start runs the real server.
-func start(t *testing.T, args ...string) *programtest.Program {
-	t.Helper()
-	program = programtest.Build(t)
-	return programtest.Start(t, args...)
-}
+func TestMain(m *testing.M) { programtest.Main(m, chromium.Close) }
 
 const (
 	operational = "All systems operational"
@@ -88,7 +69,7 @@ func subscribers(t *testing.T, s *programtest.Program) int {
 // From a write in the database, by any client, to the changed words: under a
 // second, without a reload.
 func TestWriteIsShownWithinASecond(t *testing.T) {
-	s := start(t)
+	s := programtest.Start(t)
 	p := chromium.NewProfile(t)
 	p.Open(s.URL + "/-/demo/corner")
 	shows(p, time.Now().Add(chromium.Patience), operational)
@@ -134,7 +115,7 @@ func TestWriteIsShownWithinASecond(t *testing.T) {
 // One connection for all tabs of a browser. Whoever holds it may close its
 // tab or crash: five seconds later, every other tab is right.
 func TestEightTabs(t *testing.T) {
-	s := start(t)
+	s := programtest.Start(t)
 	tabs := []*chromium.Tab{chromium.NewProfile(t)}
 	for len(tabs) < 8 {
 		tabs = append(tabs, tabs[0].Another())
@@ -208,7 +189,7 @@ func TestServerIsGone(t *testing.T) {
 		absence = 90 * time.Second
 	}
 	data := t.TempDir()
-	s := start(t, "--data", data)
+	s := programtest.Start(t, "--data", data)
 	tabs := []*chromium.Tab{chromium.NewProfile(t)}
 	tabs = append(tabs, tabs[0].Another(), tabs[0].Another())
 	for _, p := range tabs {
@@ -223,7 +204,7 @@ func TestServerIsGone(t *testing.T) {
 	}
 	tabs[0].Shoot("reconnecting")
 	// The same database, at another address, for as long as the change takes.
-	other := start(t, "--data", data)
+	other := programtest.Start(t, "--data", data)
 	state(other, "outage")
 	other.Kill()
 	<-gone
@@ -246,7 +227,7 @@ func TestServerIsGone(t *testing.T) {
 // What a person opens: the status page itself, and the tag from /-/embed on
 // a page of another origin.
 func TestEmbedded(t *testing.T) {
-	s := start(t)
+	s := programtest.Start(t)
 	s.CLI("page", "put", "demo", "--name", "Demo", "--origin", "*")
 	res, err := http.Get(s.URL + "/-/embed?page=demo")
 	if err != nil {

@@ -18,9 +18,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/cmd/statustail/programtest/chromium"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m) }
+func TestMain(m *testing.M) { programtest.Main(m, chromium.Close) }
 
 // patience is how long anything may take before a test gives up. It is no
 // measure of speed: these machines are shared.
@@ -74,9 +75,9 @@ func TestMainJob(t *testing.T) {
 	if n := len(first.data["components"].([]any)); n != 3 {
 		t.Fatalf("the demo page has %d components", n)
 	}
-	b := openBrowser(t)
-	tab := b.tab(t, p.URL+"/-/demo/corner")
-	tab.awaitWidget(t, "operational")
+	tab := chromium.NewProfile(t)
+	tab.Open(p.URL + "/-/demo/corner")
+	awaitWidget(tab, "operational")
 
 	id := p.CLI("issue", "open", "--page", "demo", "--title", "Heavy load", "--component", "API", "--state", "degraded")
 	created := await(t, events, "issue_created")
@@ -86,16 +87,16 @@ func TestMainJob(t *testing.T) {
 	if e := await(t, events, "degraded"); e.data["state"] != "degraded" {
 		t.Errorf("degraded: %v", e.data)
 	}
-	tab.awaitWidget(t, "degraded", "Heavy load")
-	tab.screenshot(t, "main-job-degraded.png")
+	awaitWidget(tab, "degraded", "Heavy load")
+	tab.Shoot("degraded")
 
 	p.CLI("issue", "resolve", id)
 	await(t, events, "issue_resolved")
 	if e := await(t, events, "restored"); e.data["state"] != "operational" {
 		t.Errorf("restored: %v", e.data)
 	}
-	tab.awaitWidget(t, "operational")
-	if tab.text(t, "Heavy load") {
+	awaitWidget(tab, "operational")
+	if strings.Contains(chromium.Eval[string](tab, widgetText), "Heavy load") {
 		t.Error("the widget still shows the resolved issue")
 	}
 
@@ -116,11 +117,11 @@ func TestMainJob(t *testing.T) {
 	if e := await(t, events, "issue_created"); e.data["issue"].(map[string]any)["id"] != "mine" {
 		t.Errorf("issue_created: %v", e.data)
 	}
-	tab.awaitWidget(t, "outage", "Typed by hand")
+	awaitWidget(tab, "outage", "Typed by hand")
 	if _, err := issues.DeleteOne(context.Background(), bson.M{"_id": "mine"}); err != nil {
 		t.Fatal(err)
 	}
-	tab.awaitWidget(t, "operational")
+	awaitWidget(tab, "operational")
 	p.CLI("publish", "--page", "demo", "--name", "deploy", "--data", `{"version": "1.2"}`)
 	if e := await(t, events, "deploy"); e.data["version"] != "1.2" {
 		t.Errorf("deploy: %v", e.data)
@@ -145,21 +146,22 @@ func TestBadRequestsGetNoStream(t *testing.T) {
 
 func TestKilledAndRestarted(t *testing.T) {
 	p := programtest.Start(t)
-	b := openBrowser(t)
-	tab := b.tab(t, p.URL+"/-/demo/corner")
-	tab.awaitWidget(t, "operational")
-	native := b.tab(t, p.URL+"/-/demo/corner")
-	native.run(t, `window.states = []; new EventSource("/demo/live/v2/status_page").addEventListener("init_event", e => states.push(JSON.parse(e.data).state))`)
-	native.awaitTrue(t, `states.length > 0`)
+	tab := chromium.NewProfile(t)
+	tab.Open(p.URL + "/-/demo/corner")
+	awaitWidget(tab, "operational")
+	native := tab.Another()
+	native.Open(p.URL + "/-/demo/corner")
+	chromium.Eval[any](native, `window.states = []; new EventSource("/demo/live/v2/status_page").addEventListener("init_event", e => states.push(JSON.parse(e.data).state)); null`)
+	native.Within(patience, `states.length > 0`)
 
 	p.Kill()
-	tab.awaitConnection(t, false)
+	awaitConnection(tab, false)
 	p.Restart()
 	p.CLI("issue", "open", "--page", "demo", "--title", "Power cut", "--component", "API", "--state", "outage")
-	tab.awaitWidget(t, "outage", "Power cut")
-	tab.awaitConnection(t, true)
-	native.awaitTrue(t, `states.length > 1`) // a browser's own EventSource came back too
-	tab.screenshot(t, "after-restart.png")
+	awaitWidget(tab, "outage", "Power cut")
+	awaitConnection(tab, true)
+	native.Within(patience, `states.length > 1`) // a browser's own EventSource came back too
+	tab.Shoot("restarted")
 }
 
 func TestMaintenanceByTheClock(t *testing.T) {
@@ -257,13 +259,13 @@ func TestWatch(t *testing.T) {
 // The status page itself follows, too: not only the widget on it.
 func TestStatusPageFollows(t *testing.T) {
 	p := programtest.Start(t)
-	b := openBrowser(t)
-	tab := b.tab(t, p.URL+"/demo")
-	tab.run(t, `window.unloaded = false`)
+	tab := chromium.NewProfile(t)
+	tab.Open(p.URL + "/demo")
+	chromium.Eval[any](tab, `window.unloaded = false; null`)
 	p.CLI("component", "state", "--page", "demo", "API", "outage")
-	tab.awaitTrue(t, `document.querySelector("main").innerText.includes("Major outage")`)
+	tab.Within(patience, `document.querySelector("main").innerText.includes("Major outage")`)
 	p.CLI("component", "state", "--page", "demo", "Website", "degraded") // the page's state stays
-	tab.awaitTrue(t, `document.querySelector("main").innerText.includes("degraded")`)
-	tab.awaitTrue(t, `window.unloaded === false`) // nobody reloaded it
-	tab.screenshot(t, "status-page.png")
+	tab.Within(patience, `document.querySelector("main").innerText.includes("degraded")`)
+	tab.Within(patience, `window.unloaded === false`) // nobody reloaded it
+	tab.Shoot("degraded")
 }

@@ -57,10 +57,13 @@ var build = sync.OnceValues(func() (string, error) {
 // made is the folder of the program, if one was built.
 var made string
 
-// Main runs the tests of a package, removes what was built for them, and ends
-// the process.
-func Main(m *testing.M) {
+// Main runs the tests of a package and what is to be done after them, removes
+// what was built for them, and ends the process.
+func Main(m *testing.M, after ...func()) {
 	code := m.Run()
+	for _, f := range after {
+		f()
+	}
 	if made != "" {
 		os.RemoveAll(made)
 	}

@@ -1,12 +1,9 @@
-// Package chromium drives tabs with widgets in them in Debian's Chromium, for
-// tests. It must never be imported by anything that goes into the product.
 package chromium
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -18,48 +15,6 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
-
-// browser is the one Chromium of a test run; every test has a profile of its
-// own in it.
-var browser context.Context
-
-// Run runs the tests of a package with a Chromium around them, and gives their
-// exit status. Without one it says so, and runs none. The flags have been
-// parsed.
-func Run(m *testing.M) int {
-	path := findChromium()
-	if path == "" {
-		fmt.Fprintln(os.Stderr, "SKIP: no Chromium found: install it (Debian: apt-get install chromium), or name it in STATUSTAIL_CHROMIUM")
-		return 0
-	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1000, 760),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("lang", "en-US"), chromedp.Env("TZ=UTC"))...)
-	defer cancel()
-	var stop context.CancelFunc
-	browser, stop = chromedp.NewContext(allocator)
-	defer stop()
-	if err := chromedp.Do(browser); err != nil {
-		fmt.Fprintln(os.Stderr, "start Chromium:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-func findChromium() string {
-	names := []string{"chromium", "chromium-browser", "google-chrome"}
-	if name := os.Getenv("STATUSTAIL_CHROMIUM"); name != "" {
-		names = []string{name}
-	}
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
-}
 
 // Patience is how long anything may take that has no limit of its own.
 const Patience = 20 * time.Second
@@ -73,9 +28,17 @@ type Tab struct {
 }
 
 // NewProfile opens the first tab of a browser that knows of no other test.
+// Where no Chromium is installed, it skips the test.
 func NewProfile(t *testing.T) *Tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	b, err := browser()
+	if errors.Is(err, errNone) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(b, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
@@ -137,8 +100,8 @@ func (p *Tab) Within(limit time.Duration, expression string) {
 	for !Eval[bool](p, "!!("+expression+")") {
 		if time.Now().After(deadline) {
 			p.Shoot("failed")
-			p.T.Fatalf("after %v it is still not true that %s\nthe widget says: %s", limit, expression,
-				Eval[string](p, `document.querySelector("status-widget")?.shadowRoot.querySelector(".root").innerText || "nothing"`))
+			p.T.Fatalf("after %v it is still not true that %s\nthe page shows: %s", limit, expression, Eval[string](p,
+				`(document.querySelector("status-widget")?.shadowRoot.querySelector(".root") ?? document.body).innerText || "nothing"`))
 		}
 		// The page is asked again and again; it has no way to call us.
 		timer := time.NewTimer(20 * time.Millisecond)
@@ -148,36 +111,6 @@ func (p *Tab) Within(limit time.Duration, expression string) {
 			p.T.Fatal(p.Ctx.Err())
 		}
 	}
-}
-
-// Expressions for what a widget shows; the first widget of the page.
-const (
-	Root = `document.querySelector("status-widget").shadowRoot`
-	Pill = Root + `.querySelector(".pill")`
-
-	// PanelText is the text of the panel.
-	PanelText = Root + `.querySelector(".panel").textContent`
-	// PanelIsWhole says that the panel is open, and that all of it is within the window.
-	PanelIsWhole = `(r => r.width > 0 && r.left >= 0 && r.top >= 0 && r.right <= innerWidth && r.bottom <= innerHeight)(` +
-		Root + `.querySelector(".panel").getBoundingClientRect())`
-)
-
-// Says waits for the pill to say something.
-func (p *Tab) Says(words string) {
-	p.T.Helper()
-	p.Until(fmt.Sprintf(`document.querySelector("status-widget")?.shadowRoot.querySelector(".words")?.textContent === %q`, words))
-}
-
-// Panel waits for the panel to contain some text.
-func (p *Tab) Panel(text string) {
-	p.T.Helper()
-	p.Until(fmt.Sprintf(`%s.includes(%q)`, PanelText, text))
-}
-
-// Gone waits for the panel not to contain it any more.
-func (p *Tab) Gone(text string) {
-	p.T.Helper()
-	p.Until(fmt.Sprintf(`!%s.includes(%q)`, PanelText, text))
 }
 
 // Pause stops every script of the tab, as a debugger does, until what is
@@ -241,9 +174,8 @@ func outputDir(t *testing.T) string {
 	dir := os.Getenv("STATUSTAIL_TEST_OUTPUT")
 	if dir == "" {
 		_, here, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "testoutput")
+		dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "..", "testoutput")
 	}
-	dir = filepath.Join(dir, "widget")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
