@@ -16,7 +16,9 @@ QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
 
 # Many tests wait for something more than they compute, so a few packages run
 # at a time on however few processors.
+test: export STATUSTAIL_PROGRAM = $(CURDIR)/bin/statustail-race
 test: deps vet
+	$(GO) build -race -o $(STATUSTAIL_PROGRAM) ./cmd/statustail
 	$(GO) test -race -p 3 -timeout 20m $$($(GO) list ./... | grep -vE '/nginx$$|/convergence$$')
 	$(GO) test -p 2 -timeout 20m $(PLAIN)
 

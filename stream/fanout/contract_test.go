@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -47,6 +49,14 @@ var kinds = []kind{
 	{name: "raw", raw: true},
 	{name: "raw_unix", raw: true, unix: true},
 	{name: "raw_gin", raw: true, gin: true},
+}
+
+func TestMain(m *testing.M) {
+	// The kinds of a test run side by side; mostly they wait.
+	if err := flag.Set("test.parallel", strconv.Itoa(len(kinds))); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
 }
 
 func eachKind(t *testing.T, cfg Config, f func(t *testing.T, e *env)) {

@@ -6,6 +6,7 @@ package programtest
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,10 +33,14 @@ func Build(t testing.TB) string {
 
 var build = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
-		return path, nil
+		_, err := os.Stat(path)
+		return path, err
 	}
 	_, here, _, _ := runtime.Caller(0)
 	source := filepath.Dir(filepath.Dir(here))
+	if err := dependOn(filepath.Dir(filepath.Dir(source))); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "statustail-program")
 	if err != nil {
 		return "", err
@@ -53,6 +58,25 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// dependOn reads the folders that the program is built from. The go command
+// remembers what a test has passed until a file changes that it imports or has
+// looked at; that it runs a program which is built from others, it cannot know.
+func dependOn(module string) error {
+	for _, part := range []string{"cmd", "stream", "widget"} {
+		err := filepath.WalkDir(filepath.Join(module, part), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Name() == "node_modules" {
+				return fs.SkipDir
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	_, err := os.Stat(filepath.Join(module, "go.sum"))
+	return err
+}
 
 // made is the folder of the program, if one was built.
 var made string
