@@ -10,6 +10,8 @@ SLOW = /e2e|/embedded|/mongotest|/storetest|/contract|/browsertest|/nginx
 # Of these, the process that tests does without the race detector: it holds the
 # database too, ten times slower with it, or measures. The servers have it.
 PLAIN = ./cmd/statustail/e2e/convergence ./nginx
+# The longest come first, so that the others run beside them.
+FIRST = ./stream/tail/contract ./widget/browsertest
 QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
 
 .PHONY: test check deps fmt generate build bench clean
@@ -19,7 +21,7 @@ QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
 test: export STATUSTAIL_PROGRAM = $(CURDIR)/bin/statustail-race
 test: deps vet
 	$(GO) build -race -o $(STATUSTAIL_PROGRAM) ./cmd/statustail
-	$(GO) test -race -p 3 -timeout 20m $$($(GO) list ./... | grep -vE '/nginx$$|/convergence$$')
+	$(GO) test -race -p 3 -timeout 20m $$($(GO) list $(FIRST) ./... | grep -vE '/nginx$$|/convergence$$')
 	$(GO) test -p 2 -timeout 20m $(PLAIN)
 
 check: fmt vet types
