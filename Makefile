@@ -42,6 +42,12 @@ vet:
 nginx-test: deps
 	$(GO) test -timeout 15m ./nginx/...
 
+# The widget in Firefox and WebKitGTK, as visitors see it. Needs npm, and
+# Debian's firefox-esr, webkit2gtk-driver and xvfb; not part of test.
+.PHONY: engines
+engines: build
+	cd widget/engines && npm install --no-package-lock --no-audit --no-fund && node run.mjs $(CURDIR)/bin/statustail $(CURDIR)/testoutput/engines
+
 fmt:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

@@ -191,26 +191,38 @@ func TestImage(t *testing.T) {
 // its lines that begin with ! name, without what later lines take out again.
 func copyContext(t *testing.T, to string) error {
 	t.Helper()
-	var in []string
+	var in, out []string
 	for line := range lines(read(t, "../.dockerignore")) {
-		if name, ok := strings.CutPrefix(line, "!"); ok {
+		switch name, let := strings.CutPrefix(line, "!"); {
+		case let:
 			in = append(in, name)
+		case line != "*":
+			out = append(out, line)
 		}
 	}
+	ignored := func(path string) bool {
+		return slices.ContainsFunc(out, func(pattern string) bool {
+			if base, anywhere := strings.CutPrefix(pattern, "**/"); anywhere {
+				match, _ := filepath.Match(base, filepath.Base(path))
+				return match
+			}
+			return path == pattern
+		})
+	}
 	for _, name := range in {
-		root := filepath.Join("..", name)
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join("..", name), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
-			target := filepath.Join(to, strings.TrimPrefix(path, "../"))
+			inside := strings.TrimPrefix(path, "../")
+			target := filepath.Join(to, inside)
 			switch {
-			case d.IsDir() && (d.Name() == "testdata" || d.Name() == "browsertest"):
+			case ignored(inside) && d.IsDir():
 				return fs.SkipDir
+			case ignored(inside):
+				return nil
 			case d.IsDir():
 				return os.MkdirAll(target, 0o755)
-			case strings.HasSuffix(path, "_test.go"):
-				return nil
 			}
 			b, err := os.ReadFile(path)
 			if err != nil {
