@@ -586,9 +586,11 @@ func TestRecordAndHole(t *testing.T) {
 }
 
 func TestPing(t *testing.T) {
-	eachKind(t, Config{Ping: 300 * time.Millisecond}, func(t *testing.T, e *env) {
+	const every = 300 * time.Millisecond
+	eachKind(t, Config{Ping: every}, func(t *testing.T, e *env) {
 		s := source(at(7))
 		e.Open("c", s, 0)
+		begun := time.Now()
 		cl := e.connect("", "")
 		cl.want("retry")
 		cl.want("init 0 fresh")
@@ -596,12 +598,12 @@ func TestPing(t *testing.T) {
 			t.Errorf("got id %q", ev.id)
 		}
 		s.settled.Store(uint64(at(8)))
-		begun := time.Now()
-		if ev := cl.want("ping x"); ev.id != at(8).String() {
-			t.Errorf("got id %q", ev.id)
+		pings := 1
+		for settled := false; !settled; pings++ { // one may be under way
+			settled = cl.want("ping x").id == at(8).String()
 		}
-		if d := time.Since(begun); d < 150*time.Millisecond {
-			t.Errorf("pings %v apart, want 300 ms", d)
+		if d := time.Since(begun); d < time.Duration(pings-1)*every/2 {
+			t.Errorf("%d pings within %v, want one each %v", pings, d, every)
 		}
 	})
 }
@@ -883,7 +885,7 @@ func TestDrain(t *testing.T) {
 				ended <- time.Since(begun)
 			}()
 		}
-		const over = time.Second
+		const over = 2 * time.Second
 		if err := e.Drain(context.Background(), over); err != nil {
 			t.Fatal(err)
 		}
