@@ -1,12 +1,22 @@
 package nginx
 
 import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
 	"os"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"statustail/nginx/crowd"
+	"statustail/stream/hund/hundtest"
 )
 
 // idle opens n streams and returns by how much nginx and statustail grew, in
@@ -96,4 +106,71 @@ func TestFiguresUntuned(t *testing.T) {
 	}})
 	front, _ := idle(t, s, p, n)
 	t.Logf("idle, with nginx's own sizes, bytes a subscriber: nginx %.0f", front)
+}
+
+// What an idle subscriber costs nginx with TLS, each on a connection of its
+// own: HTTP/2 saves nothing but to a browser with several streams.
+func TestFiguresTLS(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("STATUSTAIL_FIGURES"))
+	if err != nil {
+		t.Skip("measures, with STATUSTAIL_FIGURES=9000")
+	}
+	n = min(n, 3000) // the clients' side of TLS is in this process, and large
+	s := startServer(t)
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket)})
+		gatherTLS(t, p, 200, protocol)
+		workers := p.workers(t)
+		before := resident(t, workers...)
+		gatherTLS(t, p, n, protocol)
+		t.Logf("idle, %s with TLS, bytes a subscriber: nginx %.0f", protocol, float64(resident(t, workers...)-before)/float64(n))
+	}
+}
+
+// gatherTLS opens n streams, each on a connection of its own, and waits until
+// each has its first event.
+func gatherTLS(t testing.TB, p *proxy, n int, protocol string) {
+	t.Helper()
+	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(crowd.BrowserHeader + "\r\n"))).ReadMIMEHeader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header.Del("Connection")
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	subscribe := func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.tls+live, nil)
+		if err != nil {
+			return err
+		}
+		req.Header = http.Header(header).Clone()
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: &http.Protocols{}}
+		transport.Protocols.SetHTTP1(protocol == "HTTP/1.1")
+		transport.Protocols.SetHTTP2(protocol == "HTTP/2.0")
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			return err
+		}
+		if res.Proto != protocol || res.StatusCode != http.StatusOK {
+			return fmt.Errorf("got %s %s", res.Proto, res.Status)
+		}
+		for e := range hundtest.Events(res.Body) {
+			if e.Name == "init_event" {
+				return nil // the stream stays, unread
+			}
+		}
+		return errors.New("the stream ended before its first event")
+	}
+	var all sync.WaitGroup
+	some := make(chan struct{}, 20)
+	for range n {
+		all.Go(func() {
+			some <- struct{}{}
+			defer func() { <-some }()
+			if err := subscribe(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }

@@ -275,7 +275,7 @@ func (c *Crowd) connect(cl *client, i int) error {
 		unix.Close(fd)
 		return errRefused
 	}
-	request := "GET " + c.cfg.Path + " HTTP/1.1\r\nHost: " + c.cfg.Host + "\r\n" + browserHeader
+	request := "GET " + c.cfg.Path + " HTTP/1.1\r\nHost: " + c.cfg.Host + "\r\n" + BrowserHeader
 	if cl.reader.id != "" {
 		request += "Last-Event-ID: " + cl.reader.id + "\r\n"
 	}
@@ -337,9 +337,9 @@ func (c *Crowd) receive(cl *client, i int, buffer []byte) bool {
 	return !end && err == nil && !cl.over
 }
 
-// browserHeader is what Chromium sends with an EventSource to another site: a
+// BrowserHeader is what Chromium sends with an EventSource to another site: a
 // proxy's memory depends on how much that is.
-const browserHeader = "Connection: keep-alive\r\n" +
+const BrowserHeader = "Connection: keep-alive\r\n" +
 	"sec-ch-ua-platform: \"Windows\"\r\n" +
 	"Cache-Control: no-cache\r\n" +
 	"User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36\r\n" +
