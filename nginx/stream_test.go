@@ -120,6 +120,38 @@ func TestLimitsAnswerNothing(t *testing.T) {
 	}
 }
 
+// Limits count an IPv6 network of the size that one household has, and each
+// IPv4 address.
+func TestLimitsCountNetworks(t *testing.T) {
+	s := startServer(t)
+	p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket), edits: []string{
+		"limit_conn streams 5000;", "limit_conn streams 1;",
+		"http {", "http {\n    set_real_ip_from 127.0.0.1;\n    real_ip_header X-Forwarded-For;"}})
+	for _, from := range []struct {
+		address string
+		served  bool
+	}{
+		{"2001:db8:0:1::1", true},
+		{"2001:db8:0:1:ffff::2", false},
+		{"2001:db8:0:2::1", true},
+		{"2001:db8:0:a0a:a0a:a0a:a0a:a0a", true}, // bytes that are line ends
+		{"2001:db8:0:a0a::", false},
+		{"192.0.2.1", true},
+		{"192.0.2.1", false},
+		{"192.0.2.2", true},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.addr+live, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", from.address)
+		res, err := (&http.Transport{}).RoundTrip(req)
+		if served := err == nil && res.StatusCode == http.StatusOK; served != from.served {
+			t.Errorf("%s: served %v, want %v (%v)", from.address, served, from.served, err)
+		}
+	}
+}
+
 // While nobody is behind nginx, a stream gets no answer, and a page an error.
 func TestUpstreamAway(t *testing.T) {
 	p := startNginx(t, &site{upstream: upstream(t, "unix:/nonexistent/s.sock")})
