@@ -12,12 +12,12 @@ SLOW = /e2e|/embedded|/mongotest|/storetest|/contract|/browsertest|/nginx
 PLAIN = ./cmd/statustail/e2e/convergence ./nginx
 # The longest come first, so that the others run beside them.
 FIRST = ./stream/tail/contract ./widget/browsertest
-QUICK = $(shell $(GO) list ./... | grep -vE '$(SLOW)')
+QUICK = $(shell $(GO) list ./stream/fanout ./... | grep -vE '$(SLOW)')
 
 .PHONY: test check deps fmt generate build bench clean
 
-# Many tests wait for something more than they compute, so a few packages run
-# at a time on however few processors.
+# Many tests wait more than they compute, so a few packages run at a time on
+# however few processors.
 test: export STATUSTAIL_PROGRAM = $(CURDIR)/bin/statustail-race
 test: deps vet
 	$(GO) build -race -o $(STATUSTAIL_PROGRAM) ./cmd/statustail
@@ -26,7 +26,7 @@ test: deps vet
 
 check: fmt vet types
 	$(GO) run $(STATICCHECK) ./...
-	$(GO) test -race $(QUICK)
+	$(GO) test -race -p 3 $(QUICK)
 
 # The widget's TypeScript is checked where npm is there; building it needs none.
 .PHONY: types
