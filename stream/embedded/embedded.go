@@ -80,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (db *DB, err error) {
 		db.err = ferret.Run(run)
 	}()
 	behind := strings.Trim(strings.TrimPrefix(ferret.MongoDBURI(), "mongodb:"), "/")
-	db.gate = openGate(l, func() (net.Conn, error) { return net.Dial("tcp", behind) })
+	db.gate = openGate(l, time.Minute, func() (net.Conn, error) { return net.Dial("tcp", behind) })
 
 	if err := db.ensureLog(ctx); err != nil {
 		_ = db.end()

@@ -5,9 +5,9 @@ package embedded
 import (
 	"bufio"
 	"errors"
-	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +17,7 @@ import (
 // Inserts, which nothing can come between, and reads pass freely.
 type gate struct {
 	listener net.Listener
+	stall    time.Duration // how long a client may take for a reply
 	backend  func() (net.Conn, error)
 	changing sync.Mutex // held from a changing command to its reply
 
@@ -25,8 +26,8 @@ type gate struct {
 	conns sync.WaitGroup
 }
 
-func openGate(l net.Listener, backend func() (net.Conn, error)) *gate {
-	g := &gate{listener: l, backend: backend, open: make(map[net.Conn]struct{})}
+func openGate(l net.Listener, stall time.Duration, backend func() (net.Conn, error)) *gate {
+	g := &gate{listener: l, stall: stall, backend: backend, open: make(map[net.Conn]struct{})}
 	g.conns.Go(g.accept)
 	return g
 }
@@ -87,75 +88,49 @@ func (g *gate) serve(client net.Conn) {
 	if err != nil {
 		return
 	}
-	replies := make(chan uint32, 1) // to commands that change something
-	var awaited waiting
+	defer server.Close()
+	var awaited atomic.Int64           // the request whose reply is waited for, or nobody's
+	answered := make(chan struct{}, 1) // closed with the connection
+	awaited.Store(nobody)
 	g.conns.Go(func() {
-		defer close(replies)
+		defer close(answered)
 		defer client.Close()
 		for r := bufio.NewReaderSize(server, bufferSize); ; {
-			h, err := pass(client, r)
+			h, err := peek(r)
 			if err != nil {
 				return
 			}
-			if awaited.is(h.responseTo) {
-				replies <- h.responseTo
+			if awaited.CompareAndSwap(int64(h.responseTo), nobody) {
+				answered <- struct{}{}
+			}
+			// Whoever takes nothing could hold up all who change something.
+			_ = client.SetWriteDeadline(time.Now().Add(g.stall))
+			if pass(client, r, h) != nil {
+				return
 			}
 		}
 	})
-	defer server.Close()
 	for r := bufio.NewReaderSize(client, bufferSize); ; {
 		h, err := peek(r)
 		if err != nil {
 			return
 		}
-		if !h.changes {
-			if _, err := pass(server, r); err != nil {
-				return
-			}
-			continue
+		if h.changes {
+			g.changing.Lock()
+			awaited.Store(int64(h.requestID))
 		}
-		if err := g.change(server, r, h.requestID, &awaited, replies); err != nil {
+		err = pass(server, r, h)
+		if h.changes {
+			if err == nil {
+				<-answered
+			}
+			g.changing.Unlock()
+		}
+		if err != nil {
 			return
 		}
 	}
 }
 
-// change passes a command on when no other is under way, and returns when it
-// has been answered.
-func (g *gate) change(server net.Conn, r *bufio.Reader, id uint32, awaited *waiting, replies <-chan uint32) error {
-	g.changing.Lock()
-	defer g.changing.Unlock()
-	awaited.set(id)
-	if _, err := pass(server, r); err != nil {
-		return err
-	}
-	if _, ok := <-replies; !ok {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-
-// waiting is the request whose reply is waited for.
-type waiting struct {
-	mu sync.Mutex
-	id uint32
-	on bool
-}
-
-func (w *waiting) set(id uint32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.id, w.on = id, true
-}
-
-// is reports whether the reply is to that request; then nothing is waited for
-// any more.
-func (w *waiting) is(responseTo uint32) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.on || w.id != responseTo {
-		return false
-	}
-	w.on = false
-	return true
-}
+// nobody is no request: their numbers have 32 bits.
+const nobody = -1

@@ -110,14 +110,14 @@ func side(t *testing.T, c net.Conn) net.Conn {
 }
 
 // scripted is a gate whose backend is the test.
-func scripted(t *testing.T) (client func() net.Conn, backend <-chan net.Conn) {
+func scripted(t *testing.T, stall time.Duration) (client func() net.Conn, backend <-chan net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	behind := make(chan net.Conn, 10)
-	g := openGate(l, func() (net.Conn, error) {
+	g := openGate(l, stall, func() (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		behind <- side(t, ours)
 		return theirs, nil
@@ -148,7 +148,7 @@ func receive(t *testing.T, c net.Conn, want []byte) {
 }
 
 func TestGate(t *testing.T) {
-	client, backend := scripted(t)
+	client, backend := scripted(t, time.Minute)
 	one := client()
 	behindOne := <-backend
 	other := client()
@@ -204,4 +204,26 @@ func TestGate(t *testing.T) {
 	}
 	send(t, other, find)
 	receive(t, behindOther, find)
+}
+
+// A client that takes none of its replies is cut, and its change with it, so
+// that others can change something again.
+func TestGateCutsWhoStalls(t *testing.T) {
+	client, backend := scripted(t, 100*time.Millisecond)
+	deaf := client()
+	behindDeaf := <-backend
+	update := message(1, 0, "update", 0)
+	send(t, deaf, update)
+	receive(t, behindDeaf, update)
+	large := message(2, 0, "unasked", 1<<20)
+	for cut := false; !cut; {
+		_, err := behindDeaf.Write(large)
+		cut = err != nil
+	}
+	other := client()
+	behindOther := <-backend
+	send(t, other, update)
+	receive(t, behindOther, update)
+	send(t, behindOther, answer(update))
+	receive(t, other, answer(update))
 }

@@ -65,12 +65,8 @@ func peek(r *bufio.Reader) (h header, err error) {
 	return h, nil
 }
 
-// pass moves one message.
-func pass(to io.Writer, from *bufio.Reader) (header, error) {
-	h, err := peek(from)
-	if err != nil {
-		return h, err
-	}
-	_, err = io.CopyN(to, from, int64(h.length))
-	return h, err
+// pass moves the message that was peeked at.
+func pass(to io.Writer, from *bufio.Reader, h header) error {
+	_, err := io.CopyN(to, from, int64(h.length))
+	return err
 }
