@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,12 +52,13 @@ func printSummary(w io.Writer, e event, summary string) error {
 // What of the protocol's events is worth a place on a line.
 type (
 	shownIssue struct {
-		ID         string `json:"id"`
-		Title      string `json:"title"`
-		Label      string `json:"label"`
-		State      string `json:"state"`
-		Standing   bool   `json:"standing"`
-		BodyText   string `json:"body_text"`
+		ID       string `json:"id"`
+		Title    string `json:"title"`
+		Label    string `json:"label"`
+		Standing bool   `json:"standing"`
+		Updates  []struct {
+			Label string `json:"label"`
+		} `json:"updates"` // newest first
 		Components []struct {
 			Name string `json:"name"`
 		} `json:"components"`
@@ -133,7 +135,11 @@ func (i *shownIssue) line() string {
 	if !i.Standing {
 		when = ", not now"
 	}
-	return fmt.Sprintf("%s %q [%s%s] %s", i.ID, i.Title, i.Label, when, strings.Join(names, ", "))
+	label := i.Label // an update's, once there is one that says something else
+	if len(i.Updates) > 0 {
+		label = cmp.Or(i.Updates[0].Label, label)
+	}
+	return fmt.Sprintf("%s %q [%s%s] %s", i.ID, i.Title, label, when, strings.Join(names, ", "))
 }
 
 func (u *shownUpdate) line() string {

@@ -13,10 +13,11 @@ var tea = time.Date(2026, 11, 21, 16, 4, 5, 6e6, time.Local)
 func TestPrintLine(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
 		{"init_event", `{"state":"degraded","percent_uptime":99.987,"page":{"name":"Acme"},"recovered":false,"issues":[
-			{"id":"i1","title":"Load","label":"Investigating","standing":true,"components":[{"name":"API"},{"name":"Web"}]},
+			{"id":"i1","title":"Load","label":"Investigating","standing":true,"components":[{"name":"API"},{"name":"Web"}],
+				"updates":[{"label":"Identified"},{"label":"Looking"}]},
 			{"id":"i2","title":"Upgrade","label":"Scheduled","standing":false}]}`,
 			"16:04:05  init_event       degraded  Acme, uptime 99.99 %  (something may have been missed)\n" +
-				"                           i1 \"Load\" [Investigating] API, Web\n" +
+				"                           i1 \"Load\" [Identified] API, Web\n" +
 				"                           i2 \"Upgrade\" [Scheduled, not now] \n"},
 		{"status_created", `{"state":"outage","status":{"component":{"name":"API","state":"partial_outage"},"state":"outage"}}`, "16:04:05  status_created   outage  API is partial_outage\n"},
 		{"issue_updated", `{"state":null,"update":{"issue_id":"i1","label":"Fixed","body_text":"All\n\nwell"}}`, "16:04:05  issue_updated    pending  i1 [Fixed] All well\n"},
