@@ -62,11 +62,7 @@ func TestReloadLosesNothing(t *testing.T) {
 		return true
 	})
 	a.backFrom(t, n)
-	changes := stop()
-	a.right(t, s, 30*time.Second)
-	a.noError(t)
-	r := a.Report()
-	t.Logf("%d changes, %d streams ended, worst second of the return %.1f %%", changes, r.Closed, 100*worst(r.Reopened, time.Second))
+	a.endRight(t, s, stop)
 }
 
 // A server that is killed under load: everybody is right again on the other.
@@ -77,11 +73,7 @@ func TestKilledServer(t *testing.T) {
 	stop := meddle(t, uri)
 	s.Kill()
 	a.backFrom(t, n/4)
-	changes := stop()
-	a.right(t, other, 30*time.Second)
-	a.noError(t)
-	r := a.Report()
-	t.Logf("%d changes, %d streams ended, worst second of the return %.1f %%", changes, r.Closed, 100*worst(r.Reopened, time.Second))
+	a.endRight(t, other, stop)
 }
 
 // Two servers are restarted, one after the other, under load and while there
@@ -116,10 +108,7 @@ func TestRollingRestart(t *testing.T) {
 			t.Errorf("in one %v came %.1f %% of those who came back", second, 100*worst)
 		}
 	}
-	changes := stop()
-	browsers.right(t, servers[0], 30*time.Second)
-	browsers.noError(t)
-	t.Logf("%d changes", changes)
+	browsers.endRight(t, servers[0], stop)
 }
 
 // bySecond counts moments by the second after the first.

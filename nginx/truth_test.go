@@ -212,10 +212,15 @@ func (a *audience) all(t testing.TB) {
 	a.backFrom(t, 0)
 }
 
-// noError fails the test if anybody was sent a status other than 200.
-func (a *audience) noError(t testing.TB) {
+// endRight stops the changes, and waits until every subscriber knows what a
+// server does. Nobody may have been sent a status other than 200.
+func (a *audience) endRight(t testing.TB, s *server, stop func() int) {
 	t.Helper()
-	if r := a.Report(); len(r.Statuses) > 0 {
+	changes := stop()
+	a.right(t, s, 30*time.Second)
+	r := a.Report()
+	if len(r.Statuses) > 0 {
 		t.Errorf("browsers were sent %v", r.Statuses)
 	}
+	t.Logf("%d changes, %d streams ended", changes, r.Closed)
 }

@@ -442,13 +442,7 @@ func TestHeadHasNoBody(t *testing.T) {
 func TestOrder(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
 		c := e.Open("c", source(0), 0)
-		var clients []*client
-		for range 5 {
-			cl := e.connect("", "")
-			cl.want("retry")
-			cl.want("init 0 fresh")
-			clients = append(clients, cl)
-		}
+		clients := e.join(5)
 		go func() {
 			for i := range 1000 {
 				c.Publish(nil, frames(strconv.Itoa(i)), "", 0, 0)
@@ -606,6 +600,18 @@ func TestPing(t *testing.T) {
 			t.Errorf("%d pings within %v, want one each %v", pings, d, every)
 		}
 	})
+}
+
+// join connects n fresh clients, past their first snapshot.
+func (e *env) join(n int) (clients []*client) {
+	e.t.Helper()
+	for range n {
+		cl := e.connect("", "")
+		cl.want("retry")
+		cl.want("init 0 fresh")
+		clients = append(clients, cl)
+	}
+	return clients
 }
 
 // stall opens a connection that reads the head and nothing after it.
@@ -865,14 +871,8 @@ func TestCloseChannel(t *testing.T) {
 func TestDrain(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
 		e.Open("c", source(0), 0)
-		var clients []*client
 		const n = 20
-		for range n {
-			cl := e.connect("", "")
-			cl.want("retry")
-			cl.want("init 0 fresh")
-			clients = append(clients, cl)
-		}
+		clients := e.join(n)
 		begun := time.Now()
 		ended := make(chan time.Duration, n)
 		for _, cl := range clients {
@@ -908,13 +908,7 @@ func TestDrain(t *testing.T) {
 func TestDrainInNoTime(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
 		e.Open("c", source(0), 0)
-		var clients []*client
-		for range 20 {
-			cl := e.connect("", "")
-			cl.want("retry")
-			cl.want("init 0 fresh")
-			clients = append(clients, cl)
-		}
+		clients := e.join(20)
 		if err := e.Drain(context.Background(), 0); err != nil {
 			t.Fatal(err)
 		}

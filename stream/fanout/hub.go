@@ -263,6 +263,8 @@ func (h *Hub) clock() {
 
 // Drain ends every stream, spread evenly over the given time, each with a new
 // random retry: before it. Whoever comes meanwhile is parked until the end.
+// Subscribers that cannot be told in time, because their clients do not read,
+// are waited for a second longer.
 // When ctx is done, the rest ends at once and its error is returned. A hub
 // that has been drained serves nobody any more.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) error {

@@ -104,13 +104,7 @@ func TestChurnLeavesNothing(t *testing.T) {
 func TestStalledCostNothing(t *testing.T) {
 	e := newEnv(t, rawKind, Config{Stuck: time.Minute})
 	c := e.Open("c", source(0), 0)
-	var good []*client
-	for range 10 {
-		cl := e.connect("", "")
-		cl.want("retry")
-		cl.want("init 0 fresh")
-		good = append(good, cl)
-	}
+	good := e.join(10)
 	const stalled = 5
 	for range stalled {
 		e.stall()

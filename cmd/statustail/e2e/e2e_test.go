@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -234,6 +235,8 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cmd := programtest.Command(ctx, t, "watch", "--json", p.URL+"/demo")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -241,8 +244,11 @@ func TestWatch(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
-	defer cancel()
+	defer func() {
+		cancel()
+		cmd.Wait()
+		programtest.Raced(t, stderr.String())
+	}()
 	lines := bufio.NewScanner(stdout)
 	for want := range strings.FieldsSeq("init_event deploy") {
 		for lines.Scan() && !strings.Contains(lines.Text(), want) {

@@ -24,7 +24,13 @@ var Race = raceEnabled
 // or what STATUSTAIL_PROGRAM names.
 func Build(t testing.TB) string {
 	t.Helper()
-	path, err := build()
+	path := os.Getenv("STATUSTAIL_PROGRAM")
+	var err error
+	if path != "" {
+		_, err = os.Stat(path) // so that the go command knows of it, too: see dependOn
+	} else {
+		path, err = build()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +38,6 @@ func Build(t testing.TB) string {
 }
 
 var build = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("STATUSTAIL_PROGRAM"); path != "" {
-		_, err := os.Stat(path)
-		return path, err
-	}
 	_, here, _, _ := runtime.Caller(0)
 	source := filepath.Dir(filepath.Dir(here))
 	if err := dependOn(filepath.Dir(filepath.Dir(source))); err != nil {
@@ -94,8 +96,8 @@ func Main(m *testing.M, after ...func()) {
 	os.Exit(code)
 }
 
-// Command is one run of the program, not started yet. What it must say on
-// stderr about races is for the caller to look for, with Raced.
+// Command is a run of the program, not started yet. Its stderr is to be given
+// to Raced.
 func Command(ctx context.Context, t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, Build(t), args...)

@@ -21,6 +21,7 @@ import (
 type Program struct {
 	URL      string // of the public listener
 	OpsURL   string
+	PprofURL string // empty without --pprof-listen
 	MongoURI string // of the embedded database; empty without one
 
 	t      testing.TB
@@ -68,7 +69,7 @@ type lines struct {
 func (l *lines) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.Write(b) }
 func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }
 
-var announced = regexp.MustCompile(`^(listening|operators|database) .*?((?:http|mongodb)://[^ ]+)`)
+var announced = regexp.MustCompile(`^(listening|operators|profiles|database) .*?((?:http|mongodb)://[^ ]+)`)
 
 func (p *Program) start() error {
 	p.t.Helper()
@@ -98,6 +99,8 @@ func (p *Program) start() error {
 				p.URL = strings.TrimSuffix(m[2], "/")
 			case m[1] == "operators":
 				p.OpsURL = strings.TrimSuffix(m[2], "/")
+			case m[1] == "profiles":
+				p.PprofURL = strings.TrimSuffix(m[2], "/")
 			case m[1] == "database":
 				p.MongoURI = m[2]
 			}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"statustail/cmd/statustail/programtest"
 	"statustail/stream/mongotest"
 )
 
@@ -32,50 +33,21 @@ func TestMemory(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	t.Setenv("STATUSTAIL_PROGRAM", program)
 	proxy := mongotest.Start(t)
-	cli := func(args ...string) {
-		t.Helper()
-		if out, err := exec.Command(program, append(args, "--mongodb-uri", proxy.URI())...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
+	for _, command := range [][]string{{"page", "put", "p0", "--name", "P"}, {"component", "put", "--page", "p0", "--name", "C"}} {
+		if _, err := programtest.Run(t, proxy.URI(), command...); err != nil {
+			t.Fatal(err)
 		}
 	}
-	cli("page", "put", "p0", "--name", "P")
-	cli("component", "put", "--page", "p0", "--name", "C")
-
-	server := exec.Command(program, "serve", "--mongodb-uri", proxy.URI(), "--listen", "127.0.0.1:0",
-		"--ops-listen", "127.0.0.1:0", "--pprof-listen", "127.0.0.1:0", "--drain", "0s")
-	var said bytes.Buffer
-	stdout, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Wait()
-	defer server.Process.Kill()
-	buffer := make([]byte, 4096)
-	for !strings.Contains(said.String(), "database ") {
-		n, err := stdout.Read(buffer)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, &said)
-		}
-		said.Write(buffer[:n])
-	}
-	address := func(what string) string {
-		m := regexp.MustCompile(what + ` +http://localhost:(\d+)`).FindStringSubmatch(said.String())
-		if m == nil {
-			t.Fatalf("no %s in\n%s", what, &said)
-		}
-		return "127.0.0.1:" + m[1]
-	}
-	public, profiles := address("listening"), address("profiles")
+	server := programtest.Start(t, "--mongodb-uri", proxy.URI(), "--pprof-listen", "127.0.0.1:0")
+	public := strings.Replace(strings.TrimPrefix(server.URL, "http://"), "localhost", "127.0.0.1", 1)
 
 	resident := func() int {
 		t.Helper()
 		// Twice: what finalisers let go is collected by the next.
 		for range 2 {
-			res, err := http.Get("http://" + profiles + "/debug/pprof/heap?gc=1")
+			res, err := http.Get(server.PprofURL + "/heap?gc=1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +55,7 @@ func TestMemory(t *testing.T) {
 			res.Body.Close()
 		}
 		<-time.After(10 * time.Second) // the runtime returns what is free in the background
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", server.Process.Pid))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", server.PID()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,6 +72,7 @@ func TestMemory(t *testing.T) {
 			c.Close()
 		}
 	}()
+	buffer := make([]byte, 4096)
 	upTo := func(n int) {
 		t.Helper()
 		for len(open) < n {
