@@ -78,6 +78,7 @@ func start(t *testing.T) *server {
 				Issues: []status.Issue{{
 					ID: "i1", Title: "Heavy <script>alert(1)</script>", Kind: status.Incident, State: status.Degraded,
 					Components: []string{"a/b c"}, CreatedAt: time.Unix(1_700_000_100, 0), Body: status.Text{HTML: "<p>safe</p>", Plain: "safe"},
+					Progress: new(40),
 				}},
 			},
 			"open":   {ID: "open", Name: "Open", Origins: []string{"*"}},
@@ -300,6 +301,9 @@ func TestHTMLIsSafe(t *testing.T) {
 		}
 		if !strings.Contains(body, "<p>safe</p>") || !strings.Contains(body, "Heavy &lt;script&gt;") {
 			t.Errorf("%s: the issue is missing:\n%s", path, body)
+		}
+		if !strings.Contains(body, `max="100" value="40"`) || !strings.Contains(body, "40 %") {
+			t.Errorf("%s: its progress is missing:\n%s", path, body)
 		}
 		if !strings.Contains(body, `data-page="acme"`) {
 			t.Errorf("%s: no widget", path)
