@@ -4,7 +4,6 @@ go 1.26.8
 
 require (
 	github.com/FerretDB/FerretDB v1.24.2
-	github.com/FerretDB/wire v0.0.8
 	github.com/alecthomas/kong v1.17.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/evanw/esbuild v0.28.2
@@ -17,6 +16,8 @@ require (
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 )
+
+require github.com/FerretDB/wire v0.0.8 // indirect
 
 require (
 	filippo.io/edwards25519 v1.1.0 // indirect

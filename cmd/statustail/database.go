@@ -80,9 +80,6 @@ func (s *server) follow(ctx context.Context) error {
 		Client: s.client, Database: s.cfg.Database, Replay: cmp.Or(s.cfg.Replay, -1), // 0 means none here
 		Reserved: hund.Reserved, Logger: s.log, Registerer: s.metrics,
 	}
-	if s.db != nil {
-		return tail.NewEmbedded(cfg, s.db).Follow(ctx, s.pages)
-	}
 	for attempt := 0; ; attempt++ {
 		follower, source, err := tail.New(ctx, tail.Source(s.cfg.Source), cfg)
 		if err == nil {

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -17,8 +18,11 @@ const (
 	Auto         Source = "auto"         // ask the server
 	ChangeStream Source = "changestream" // replica sets, sharded clusters, Atlas
 	Capped       Source = "capped"       // a standalone mongod
-	Embedded     Source = "embedded"     // FerretDB's log of writes
 )
+
+// ErrFerretDB is for a FerretDB of its own, which keeps no log that could be
+// followed.
+var ErrFerretDB = errors.New("the server is a FerretDB, whose changes cannot be followed: use MongoDB, or give no URI for the embedded database")
 
 // Detect asks the server what it can do. It fails when the server cannot be
 // reached within the client's server selection timeout.
@@ -40,14 +44,13 @@ func Detect(ctx context.Context, client *mongo.Client) (Source, error) {
 	}
 	build, err := admin.RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}, primary).Raw()
 	if err == nil && (build.Lookup("ferretdb").Type != 0 || build.Lookup("ferretdbVersion").Type != 0) {
-		return Embedded, nil
+		return "", ErrFerretDB
 	}
 	return Capped, nil
 }
 
 // New makes the follower for a source, which it asks the server for when the
-// source is Auto or empty. The embedded database of this process has a
-// constructor of its own, NewEmbedded.
+// source is Auto or empty.
 func New(ctx context.Context, source Source, cfg Config) (Follower, Source, error) {
 	if source == Auto || source == "" {
 		detected, err := Detect(ctx, cfg.Client)
@@ -61,8 +64,6 @@ func New(ctx context.Context, source Source, cfg Config) (Follower, Source, erro
 		return NewChangeStream(cfg), source, nil
 	case Capped:
 		return NewCapped(cfg), source, nil
-	case Embedded:
-		return NewEmbedded(cfg, nil), source, nil
 	}
 	return nil, "", fmt.Errorf("source %q: want auto, changestream or capped", source)
 }

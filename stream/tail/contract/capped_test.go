@@ -9,8 +9,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"statustail/internal/mongotest"
 	"statustail/stream/change"
-	"statustail/stream/mongotest"
 	"statustail/stream/tail"
 )
 
@@ -75,10 +75,10 @@ func TestCappedRolledOver(t *testing.T) {
 	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) == 1 })
 	// While the follower is cut off, b comes and goes.
 	server.Down()
-	behind := c
-	behind.Client = server.Backend()
-	behind.tick(t, "b")
-	behind.tick(t, "c")
+	for _, id := range []string{"b", "c"} {
+		doc := append(bson.D{{Key: "_id", Value: id}}, event("acme", "tick", id)...)
+		must(server.Run(t.Context(), c.Database, bson.D{{Key: "insert", Value: change.Events}, {Key: "documents", Value: bson.A{doc}}}))(t)
+	}
 	if err := server.RollOver(c.Database, change.Events, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestCappedIsNotThere(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
-	_, client := openEmbedded(t)
+	client := openEmbedded(t)
 	for _, test := range []struct {
 		uri  string
 		want tail.Source
@@ -133,8 +133,8 @@ func TestDetect(t *testing.T) {
 			t.Errorf("got %s, %v, want %s", got, err, test.want)
 		}
 	}
-	if got, err := tail.Detect(t.Context(), client); err != nil || got != tail.Embedded {
-		t.Errorf("got %s, %v, want %s", got, err, tail.Embedded)
+	if got, err := tail.Detect(t.Context(), client); err != nil || got != tail.ChangeStream {
+		t.Errorf("got %s, %v, want %s", got, err, tail.ChangeStream)
 	}
 	if _, _, err := tail.New(t.Context(), "nonsense", tail.Config{Client: client}); err == nil {
 		t.Error("a source that does not exist is accepted")

@@ -17,8 +17,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"statustail/internal/mongotest"
 	"statustail/stream/change"
-	"statustail/stream/mongotest"
 	"statustail/stream/tail"
 )
 

@@ -24,7 +24,7 @@ import (
 	"statustail/cmd/statustail/programtest"
 	"statustail/stream/hund"
 	"statustail/stream/hund/hundtest"
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
 	"statustail/stream/store"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"statustail/cmd/statustail/programtest"
 	"statustail/stream/hund/hundtest"
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
 )
 
 // figures prints measurements, which depend on the machine, and asserts none.

@@ -18,7 +18,7 @@ import (
 
 	"statustail/cmd/statustail/programtest"
 	"statustail/stream/hund/hundtest"
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
 )
 
 // patience is how long anything may take before a test gives up.

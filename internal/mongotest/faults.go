@@ -1,6 +1,7 @@
 package mongotest
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"statustail/stream/embedded/replset"
 )
 
 // faults is what is wrong with the server at the moment.
@@ -17,17 +20,23 @@ type faults struct {
 	closing     bool
 	term        int
 	split       bool
-	sameTime    bool
-	forgotten   timestamp // tokens up to here are unknown
+	forgotten   bson.Timestamp // tokens up to here are unknown
 	lostReplies int
 	denied      string // action
-	failing     []failing
+	failing     []*failing
+
+	changed context.Context // ends when what waits has to be interrupted
+	change  context.CancelFunc
 }
 
 type failing struct {
 	command string
 	times   int
-	reply   bson.D
+	err     *replset.Error
+}
+
+func failure(code int32, name, message string, labels ...string) *replset.Error {
+	return &replset.Error{Code: code, Name: name, Message: message, Labels: labels}
 }
 
 func (f *faults) electionID() bson.ObjectID {
@@ -40,8 +49,8 @@ func (f *faults) electionID() bson.ObjectID {
 	return id
 }
 
-// interrupt is what a command that waits is ended with.
-func (f *faults) interrupt() bson.D {
+// interrupt is what a command that waits is ended with, nil for nothing.
+func (f *faults) interrupt() error {
 	switch {
 	case f.closing:
 		return failure(91, "ShutdownInProgress", "The server is in quiesce mode and will shut down", "RetryableWriteError", "ResumableChangeStreamError")
@@ -51,75 +60,96 @@ func (f *faults) interrupt() bson.D {
 	return nil
 }
 
-// reply is the fault that a command meets at its start.
-func (f *faults) reply(cmd command) bson.D {
-	hello := cmd.name == "hello" || strings.EqualFold(cmd.name, "isMaster")
-	if hello {
-		return nil
+// interrupted ends with the next change of what is wrong.
+func (f *faults) interrupted() context.Context {
+	if f.changed == nil || f.changed.Err() != nil {
+		f.changed, f.change = context.WithCancel(context.Background())
 	}
-	for i := range f.failing {
-		if fail := &f.failing[i]; fail.times > 0 && fail.command == cmd.name {
+	return f.changed
+}
+
+// reply is the fault that a command meets at its start, nil for none.
+func (f *faults) reply(cmd *replset.Command) error {
+	for _, fail := range f.failing {
+		if fail.times > 0 && fail.command == cmd.Name {
 			fail.times--
-			return append(bson.D(nil), fail.reply...)
+			return fail.err
 		}
+	}
+	token, _ := cmd.Get("pipeline", "0", "$changeStream", "resumeAfter").DocumentOK()
+	if token == nil {
+		token, _ = cmd.Get("pipeline", "0", "$changeStream", "startAfter").DocumentOK()
 	}
 	switch {
 	case f.closing:
 		return f.interrupt()
-	case f.secondary && cmd.name != "ping" && cmd.name != "endSessions" && cmd.name != "killCursors" && cmd.name != "buildInfo":
+	case f.secondary && cmd.Name != "ping" && cmd.Name != "endSessions" && cmd.Name != "killCursors" && cmd.Name != "buildInfo":
 		return failure(10107, "NotWritablePrimary", "not primary", "RetryableWriteError", "ResumableChangeStreamError")
-	case f.denied == "changeStream" && cmd.name == "aggregate" && cmd.get("pipeline", "0", "$changeStream").Type != 0,
-		f.denied == "find" && (cmd.name == "aggregate" || cmd.name == "find"):
-		return failure(13, "Unauthorized", fmt.Sprintf("not authorized on %s to execute command { %s: 1 }", cmd.db, cmd.name))
+	case f.denied == "changeStream" && isChangeStream(cmd), f.denied == "find" && (cmd.Name == "aggregate" || cmd.Name == "find"):
+		return failure(13, "Unauthorized", fmt.Sprintf("not authorized on %s to execute command { %s: 1 }", cmd.DB, cmd.Name))
+	case token != nil && !f.forgotten.IsZero() && !f.forgotten.Before(tokenTime(token)):
+		return failure(280, "ChangeStreamFatalError", "cannot resume stream; the resume token was not found. "+token.String(), "NonResumableChangeStreamError")
 	}
 	return nil
 }
 
-// set changes what is wrong, and wakes who waits.
+// tokenTime is the cluster time that a token begins with.
+func tokenTime(token bson.Raw) (ts bson.Timestamp) {
+	data, _ := token.Lookup("_data").StringValueOK()
+	if _, err := fmt.Sscanf(data, "82%08X%08X", &ts.T, &ts.I); err != nil && !strings.HasPrefix(data, "82") {
+		return bson.Timestamp{}
+	}
+	return ts
+}
+
+// set changes what is wrong, and wakes what waits.
 func (s *Server) set(change func(f *faults)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.faults)
-	s.notify()
+	if s.faults.change != nil && s.faults.interrupt() != nil {
+		s.faults.change()
+	}
+	s.wake()
 }
 
 // Cut closes every connection; new ones are accepted.
-func (s *Server) Cut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cut()
-}
+func (s *Server) Cut() { s.listener.cut() }
 
 // Down closes the port and every connection, until Up.
-func (s *Server) Down() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener != nil {
-		s.listener.Close()
-		s.listener = nil
-	}
-	s.cut()
-}
+func (s *Server) Down() { _ = s.listener.down() }
 
 // Up opens the port again.
-func (s *Server) Up() error {
-	s.mu.Lock()
-	up, address := s.listener != nil, s.address
-	s.mu.Unlock()
-	if up {
-		return nil
-	}
-	return s.listen(address)
-}
+func (s *Server) Up() error { return s.listener.up() }
 
 // KillCursors kills the cursors of every change stream, and the tailable ones:
 // CursorNotFound (43) follows.
 func (s *Server) KillCursors() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.cursors)
+	ids := bson.A{}
+	for id := range s.streams {
+		ids = append(ids, id)
+	}
+	clear(s.streams)
 	clear(s.tailables)
-	s.notify()
+	s.wake()
+	s.mu.Unlock()
+	if len(ids) > 0 {
+		_, _ = s.Run(s.ctx, "admin", bson.D{{Key: "killCursors", Value: "$cmd.aggregate"}, {Key: "cursors", Value: ids}})
+	}
+}
+
+// Streams is how many change streams are open.
+func (s *Server) Streams() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams)
+}
+
+// Noop advances the cluster time without a change, as the periodic no-op of a
+// quiet replica set does.
+func (s *Server) Noop() {
+	_, _ = s.Run(s.ctx, "admin", bson.D{{Key: "appendOplogNote", Value: 1}, {Key: "data", Value: bson.D{}}})
 }
 
 // StepDown has the server be a secondary until Elect: what waits is
@@ -148,23 +178,13 @@ func (s *Server) Restart() {
 }
 
 // LoseHistory empties the oplog, as if it were too small: every open stream
-// fails with ChangeStreamHistoryLost (286), and so does whoever resumes.
-func (s *Server) LoseHistory() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clock = s.clock.next()
-	s.log.trim(len(s.log.entries))
-	s.log.floor = s.clock
-	for _, c := range s.cursors {
-		c.dead = "Executor error during getMore :: caused by :: Resume of change stream was not possible, as the resume point may no longer be in the oplog."
-	}
-	s.notify()
-}
+// fails with ChangeStreamHistoryLost (286), and so does resuming one.
+func (s *Server) LoseHistory() { _ = s.db.ForgetHistory() }
 
 // ForgetTokens makes every token given out so far unknown:
-// ChangeStreamFatalError (280) for whoever resumes. The cursors are killed.
+// ChangeStreamFatalError (280) is what resuming gets. The cursors are killed.
 func (s *Server) ForgetTokens() {
-	s.set(func(f *faults) { f.forgotten = s.clock })
+	s.set(func(f *faults) { f.forgotten = s.ClusterTime() })
 	s.KillCursors()
 }
 
@@ -173,7 +193,7 @@ func (s *Server) Slow(d time.Duration) { s.set(func(f *faults) { f.delay = d }) 
 
 // SameTime gives all changes of one command the same cluster time, as those of
 // a transaction have.
-func (s *Server) SameTime(on bool) { s.set(func(f *faults) { f.sameTime = on }) }
+func (s *Server) SameTime(on bool) { s.db.ShareTimes(on) }
 
 // Split puts one event into each batch.
 func (s *Server) Split(on bool) { s.set(func(f *faults) { f.split = on }) }
@@ -189,7 +209,7 @@ func (s *Server) Deny(action string) { s.set(func(f *faults) { f.denied = action
 // Fail answers the next commands of that name with an error.
 func (s *Server) Fail(command string, times int, code int32, name, message string, labels ...string) {
 	s.set(func(f *faults) {
-		f.failing = append(f.failing, failing{command, times, failure(code, name, message, labels...)})
+		f.failing = append(f.failing, &failing{command, times, failure(code, name, message, labels...)})
 	})
 }
 
@@ -216,4 +236,15 @@ func (s *Server) Strike(r *rand.Rand) string {
 	strike := strikes[r.IntN(len(strikes))]
 	strike.do()
 	return strike.name
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }

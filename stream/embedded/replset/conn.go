@@ -1,0 +1,116 @@
+package replset
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+func (s *Server) accept() {
+	for {
+		c, err := s.cfg.Listener.Accept()
+		switch {
+		case s.ctx.Err() != nil:
+			if err == nil {
+				c.Close()
+			}
+			return
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // no descriptor is free: one may be soon
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+			continue
+		}
+		if !s.keep(c) {
+			c.Close()
+			continue
+		}
+		s.wg.Go(func() {
+			defer s.drop(c)
+			if err := s.serve(c); err != nil {
+				s.cfg.Logger.Debug("embedded database: a client's connection ends", "error", err)
+			}
+		})
+	}
+}
+
+func (s *Server) keep(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil || len(s.conns) >= maxConns {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) drop(c net.Conn) {
+	c.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// serve answers one client's commands, one after another.
+func (s *Server) serve(c net.Conn) error {
+	for r := bufio.NewReaderSize(c, 4<<10); ; {
+		req, size, err := header(r, c, s.cfg.Stall)
+		if err != nil {
+			return err
+		}
+		if err := s.one(r, c, req, size); err != nil {
+			return err
+		}
+	}
+}
+
+// one reads the rest of a command and answers it. A large one counts against
+// what all of them may take until it is answered, and waits for its turn
+// before any of it is read.
+func (s *Server) one(r *bufio.Reader, c net.Conn, req request, size int) error {
+	if size > largeMessage {
+		if err := s.inFlight.Acquire(s.ctx, int64(size)); err != nil {
+			return err
+		}
+		defer s.inFlight.Release(int64(size))
+	}
+	if err := c.SetReadDeadline(time.Now().Add(s.cfg.Stall)); err != nil {
+		return err
+	}
+	req.payload = make([]byte, size)
+	if _, err := io.ReadFull(r, req.payload); err != nil {
+		return err
+	}
+	cmd, err := parse(req)
+	if err != nil {
+		return err
+	}
+	reply, err := s.answer(cmd)
+	if err != nil || cmd.silent {
+		return err
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(s.cfg.Stall)); err != nil {
+		return err
+	}
+	_, err = c.Write(answer(req, encode(reply)))
+	return err
+}
+
+func (s *Server) answer(cmd *Command) (bson.D, error) {
+	err := cmd.invalid
+	var reply bson.D
+	if err == nil {
+		reply, err = s.handle(s.ctx, cmd)
+	}
+	if refused := (*Error)(nil); errors.As(err, &refused) {
+		return s.stamp(refused.reply()), nil
+	}
+	return reply, err
+}
