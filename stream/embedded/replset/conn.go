@@ -34,9 +34,7 @@ func (s *Server) accept() {
 		}
 		s.wg.Go(func() {
 			defer s.drop(c)
-			if err := s.serve(c); err != nil {
-				s.cfg.Logger.Debug("embedded database: a client's connection ends", "error", err)
-			}
+			s.cfg.Logger.Debug("embedded database: a client's connection ends", "error", s.serve(c))
 		})
 	}
 }
@@ -58,7 +56,8 @@ func (s *Server) drop(c net.Conn) {
 	delete(s.conns, c)
 }
 
-// serve answers one client's commands, one after another.
+// serve answers one client's commands, one after another, until one cannot be
+// read or answered; the error says why.
 func (s *Server) serve(c net.Conn) error {
 	for r := bufio.NewReaderSize(c, 4<<10); ; {
 		req, size, err := header(r, c, s.cfg.Stall)

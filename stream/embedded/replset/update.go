@@ -43,20 +43,14 @@ func withEqualities(query bson.Raw) bson.Raw {
 }
 
 // rewrite replaces, in an update of a known document, what the backend
-// silently ignores by what it comes to: $push with $slice, $position and
-// $sort, and $pull with conditions.
+// silently ignores or does otherwise by what it comes to: $push with $slice,
+// $position and $sort, $pull with conditions, $unset of an array's element.
 func rewrite(update, before bson.Raw) (bson.Raw, error) {
 	operators, _ := update.Elements()
 	out, set := make(bson.D, 0, len(operators)+1), bson.D{}
 	for _, op := range operators {
-		var compute func(array []bson.RawValue, v bson.RawValue) ([]bson.RawValue, bool, error)
-		switch op.Key() {
-		case "$push":
-			compute = push
-		case "$pull":
-			compute = pull
-		}
 		fields, isDoc := op.Value().DocumentOK()
+		compute := computed[op.Key()]
 		if compute == nil || !isDoc {
 			out = append(out, bson.E{Key: op.Key(), Value: op.Value()})
 			continue
@@ -64,16 +58,13 @@ func rewrite(update, before bson.Raw) (bson.Raw, error) {
 		kept := bson.D{}
 		paths, _ := fields.Elements()
 		for _, f := range paths {
-			old, lookupErr := before.LookupErr(strings.Split(f.Key(), ".")...)
-			array, isArray := old.ArrayOK()
-			values, _ := array.Values()
-			now, computed, err := compute(values, f.Value())
+			now, ok, err := compute(before, strings.Split(f.Key(), "."), f.Value())
 			switch {
 			case err != nil:
 				return nil, err
-			case !computed || lookupErr == nil && !isArray: // the backend says what is wrong with it
+			case !ok:
 				kept = append(kept, bson.E{Key: f.Key(), Value: f.Value()})
-			case op.Key() == "$push" || isArray:
+			case now != nil:
 				set = append(set, bson.E{Key: f.Key(), Value: now})
 			}
 		}
@@ -81,29 +72,55 @@ func rewrite(update, before bson.Raw) (bson.Raw, error) {
 			out = append(out, bson.E{Key: op.Key(), Value: kept})
 		}
 	}
-	if len(set) > 0 {
-		i := slices.IndexFunc(out, func(e bson.E) bool { return e.Key == "$set" })
-		if i < 0 {
-			out = append(out, bson.E{Key: "$set", Value: set})
-		} else if given, ok := out[i].Value.(bson.RawValue).DocumentOK(); ok {
-			out[i].Value = append(elements(given), set...)
-		}
-	}
-	if len(out) == 0 && len(operators) > 0 { // nothing is left to do
-		out = d("$set", bson.D{})
+	if i := slices.IndexFunc(out, func(e bson.E) bool { return e.Key == "$set" }); i >= 0 && len(set) > 0 {
+		given, _ := out[i].Value.(bson.RawValue).DocumentOK()
+		out[i].Value = append(elements(given), set...)
+	} else if len(set) > 0 || len(out) == 0 && len(operators) > 0 {
+		out = append(out, bson.E{Key: "$set", Value: set})
 	}
 	return encode(out), nil
 }
 
-// push computes what $push with modifiers makes of an array.
-func push(array []bson.RawValue, v bson.RawValue) (now []bson.RawValue, computed bool, err error) {
+// computed are the operators that may have to be worked out here: what they
+// make of the value at a path, nil for leaving it alone. Without ok the
+// backend does it, or says what is wrong with it.
+var computed = map[string]func(before bson.Raw, path []string, v bson.RawValue) (now any, ok bool, err error){
+	"$push": push, "$pull": pull, "$unset": unset,
+}
+
+// unset leaves a hole in an array.
+func unset(before bson.Raw, path []string, _ bson.RawValue) (now any, ok bool, err error) {
+	if len(path) < 2 || before.Lookup(path[:len(path)-1]...).Type != bson.TypeArray {
+		return nil, false, nil
+	}
+	if _, err := before.LookupErr(path...); err != nil {
+		return nil, true, nil
+	}
+	return bson.RawValue{Type: bson.TypeNull}, true, nil
+}
+
+// arrayAt is the elements of the array at a path, none if there is nothing;
+// ok is false if there is something else.
+func arrayAt(doc bson.Raw, path []string) (values []bson.RawValue, found, ok bool) {
+	v, err := doc.LookupErr(path...)
+	if err != nil {
+		return nil, false, true
+	}
+	array, ok := v.ArrayOK()
+	values, _ = array.Values()
+	return values, true, ok
+}
+
+// push is $push with modifiers.
+func push(before bson.Raw, path []string, v bson.RawValue) (any, bool, error) {
 	doc, _ := v.DocumentOK()
 	modifiers, _ := doc.Elements()
 	each, hasEach := doc.Lookup("$each").ArrayOK()
-	if !hasEach || len(modifiers) == 1 {
+	added, _ := each.Values()
+	array, _, ok := arrayAt(before, path)
+	if !ok || !hasEach || len(modifiers) == 1 && len(added) > 0 {
 		return nil, false, nil
 	}
-	added, _ := each.Values()
 	position := len(array)
 	if n, ok := doc.Lookup("$position").AsInt64OK(); ok {
 		if n < 0 {
@@ -111,7 +128,7 @@ func push(array []bson.RawValue, v bson.RawValue) (now []bson.RawValue, computed
 		}
 		position = int(min(n, int64(len(array))))
 	}
-	now = slices.Concat(array[:position], added, array[position:])
+	now := append([]bson.RawValue{}, slices.Concat(array[:position], added, array[position:])...)
 	for _, m := range modifiers {
 		switch m.Key() {
 		case "$each", "$slice", "$position":
@@ -159,10 +176,11 @@ func sortArray(values []bson.RawValue, by bson.RawValue) error {
 	return nil
 }
 
-// pull computes what $pull with a condition leaves of an array.
-func pull(array []bson.RawValue, v bson.RawValue) (now []bson.RawValue, computed bool, err error) {
+// pull is $pull with a condition.
+func pull(before bson.Raw, path []string, v bson.RawValue) (any, bool, error) {
 	condition, isDoc := v.DocumentOK()
-	if !isDoc && v.Type != bson.TypeRegex {
+	array, found, ok := arrayAt(before, path)
+	if !ok || !isDoc && v.Type != bson.TypeRegex {
 		return nil, false, nil
 	}
 	var fits func(bson.RawValue) bool
@@ -182,7 +200,10 @@ func pull(array []bson.RawValue, v bson.RawValue) (now []bson.RawValue, computed
 			return ok && p(doc)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(array), fits), true, nil
+	if !found {
+		return nil, true, nil
+	}
+	return slices.DeleteFunc(append([]bson.RawValue{}, array...), fits), true, nil
 }
 
 // describe is the updateDescription of a change. An array that became shorter

@@ -364,8 +364,12 @@ func (m *modification) replaces() bool {
 // apply does a modification to a document that was read under the lock, or
 // inserts one if before is nil, and returns what is there afterwards.
 func (w *writer) apply(m modification, before bson.Raw) (after bson.Raw, err error) {
-	query, op, id := m.query, opUpdate, before.Lookup("_id")
+	op, id := opUpdate, before.Lookup("_id")
+	if m.replaces() {
+		op = opReplace
+	}
 	intent := entry{Op: opUpdate, DB: w.db, Coll: w.coll}
+	var query bson.Raw
 	if before != nil {
 		query = encode(d("_id", id))
 		intent.IDs = []bson.RawValue{id}
@@ -374,9 +378,6 @@ func (w *writer) apply(m modification, before bson.Raw) (after bson.Raw, err err
 			return nil, err
 		}
 		query = withEqualities(m.query)
-	}
-	if m.replaces() {
-		op = opReplace
 	}
 	update, err := rewrite(m.update, before)
 	if err != nil {
