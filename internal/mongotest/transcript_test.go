@@ -141,6 +141,18 @@ func replay(t *testing.T, file string) {
 	}
 }
 
+// readExtJSON reads a file of extended JSON.
+func readExtJSON(t *testing.T, file string, v any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = bson.UnmarshalExtJSON(text, false, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func batch(reply bson.Raw) []bson.Raw {
 	var docs []bson.Raw
 	for _, name := range []string{"firstBatch", "nextBatch"} {

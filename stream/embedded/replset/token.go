@@ -3,6 +3,7 @@ package replset
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -61,12 +62,15 @@ func parseToken(doc bson.Raw) (t token, ok bool) {
 	if _, err := fmt.Sscanf(data, "82%08X%08X%s", &t.at.T, &t.at.I, &rest); err != nil {
 		return t, false
 	}
-	var letter byte
-	if _, err := fmt.Sscanf(rest, "2B022C0100296%c%08X04", &letter, &t.index); err == nil {
+	const ofEvent, ofInvalidate = "2B022C0100296E", "2B022C0100296F"
+	switch {
+	case strings.HasPrefix(rest, ofEvent):
 		t.kind = event
-		if letter == 'F' {
-			t.kind = invalidate
-		}
+	case strings.HasPrefix(rest, ofInvalidate):
+		t.kind = invalidate
+	default:
+		return t, true
 	}
+	_, _ = fmt.Sscanf(rest[len(ofEvent):], "%08X04", &t.index)
 	return t, true
 }
