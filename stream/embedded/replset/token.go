@@ -3,6 +3,7 @@ package replset
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -71,6 +72,9 @@ func parseToken(doc bson.Raw) (t token, ok bool) {
 	default:
 		return t, true
 	}
-	_, _ = fmt.Sscanf(rest[len(ofEvent):], "%08X04", &t.index)
+	if digits := rest[len(ofEvent):]; len(digits) >= 8 { // a mongod's ends at once, or names a document
+		index, _ := strconv.ParseUint(digits[:8], 16, 32)
+		t.index = uint32(index)
+	}
 	return t, true
 }
