@@ -4,13 +4,13 @@ package embedded
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -20,6 +20,7 @@ func open(t *testing.T, cfg Config) *DB {
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
 	}
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	db, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -40,30 +41,6 @@ func connect(t *testing.T, db *DB) *mongo.Client {
 	}
 	t.Cleanup(func() { client.Disconnect(context.Background()) })
 	return client
-}
-
-func TestSmoke(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a folder with spaces & ü + 1")
-	db := open(t, Config{Dir: dir})
-	client := connect(t, db)
-	things := client.Database("statustail").Collection("things")
-	stream, err := client.Database("statustail").Watch(t.Context(), mongo.Pipeline{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := things.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "a"}, {Key: "l", Value: bson.A{1, 2, 3}}}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := things.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: "a"}}, bson.D{{Key: "$push", Value: bson.D{{Key: "l", Value: bson.D{{Key: "$each", Value: bson.A{9}}, {Key: "$slice", Value: -2}}}}}})
-	t.Log(r, err)
-	t.Log(things.ReplaceOne(t.Context(), bson.D{{Key: "_id", Value: "a"}}, bson.D{{Key: "x", Value: 1}}))
-	t.Log(things.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "a"}}))
-	for range 4 {
-		if !stream.Next(t.Context()) {
-			t.Fatal(stream.Err())
-		}
-		t.Log(stream.Current)
-	}
 }
 
 func TestOpenRefuses(t *testing.T) {

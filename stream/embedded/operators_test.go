@@ -26,6 +26,7 @@ func doc(t *testing.T, text string) bson.D {
 func TestUpdateOperators(t *testing.T) {
 	client := connect(t, open(t, Config{Dir: t.TempDir()}))
 	db := client.Database("statustail")
+	c := db.Collection("things")
 	const refused = "the embedded database "
 	for _, test := range []struct{ name, before, update, want string }{
 		{"set", `{"n":1}`, `{"$set":{"n":2,"m":"x"}}`, `{"n":2,"m":"x"}`},
@@ -112,14 +113,11 @@ func TestUpdateOperators(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, way := range []string{"update", "findAndModify"} {
-				c := db.Collection(strings.ReplaceAll(test.name+way, " ", "_"))
-				before := append(bson.D{{Key: "_id", Value: "x"}}, doc(t, test.before)...)
-				if _, err := c.InsertOne(t.Context(), before); err != nil {
-					t.Fatal(err)
-				}
-				cmd := bson.D{{Key: "findAndModify", Value: c.Name()}, {Key: "query", Value: bson.D{{Key: "_id", Value: "x"}}}, {Key: "update", Value: doc(t, test.update)}, {Key: "new", Value: true}}
+				id := d("_id", test.name+" by "+way)
+				must(c.InsertOne(t.Context(), append(id, doc(t, test.before)...)))(t)
+				cmd := d("findAndModify", "things", "query", id, "update", doc(t, test.update), "new", true)
 				if way == "update" {
-					cmd = bson.D{{Key: "update", Value: c.Name()}, {Key: "updates", Value: bson.A{bson.D{{Key: "q", Value: bson.D{{Key: "_id", Value: "x"}}}, {Key: "u", Value: doc(t, test.update)}}}}}
+					cmd = d("update", "things", "updates", bson.A{d("q", id, "u", doc(t, test.update))})
 				}
 				err := db.RunCommand(t.Context(), cmd).Err()
 				if !strings.HasPrefix(test.want, "{") {
@@ -132,16 +130,10 @@ func TestUpdateOperators(t *testing.T) {
 					t.Errorf("%s: %v", way, err)
 					continue
 				}
-				got, err := c.FindOne(t.Context(), bson.D{{Key: "_id", Value: "x"}}).Raw()
-				if err != nil {
-					t.Fatal(err)
-				}
-				want, err := bson.Marshal(append(bson.D{{Key: "_id", Value: "x"}}, doc(t, test.want)...))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got.String() != bson.Raw(want).String() {
-					t.Errorf("%s: got %s, want %s", way, got, bson.Raw(want))
+				got := must(c.FindOne(t.Context(), id).Raw())(t)
+				want := bson.Raw(must(bson.Marshal(append(id, doc(t, test.want)...)))(t))
+				if got.String() != want.String() {
+					t.Errorf("%s: got %s, want %s", way, got, want)
 				}
 			}
 		})

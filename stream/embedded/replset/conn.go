@@ -2,9 +2,11 @@ package replset
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -70,21 +72,11 @@ func (s *Server) serve(c net.Conn) error {
 	}
 }
 
-// one reads the rest of a command and answers it. A large one counts against
-// what all of them may take until it is answered, and waits for its turn
-// before any of it is read.
-func (s *Server) one(r *bufio.Reader, c net.Conn, req request, size int) error {
-	if size > largeMessage {
-		if err := s.inFlight.Acquire(s.ctx, int64(size)); err != nil {
-			return err
-		}
-		defer s.inFlight.Release(int64(size))
-	}
-	if err := c.SetReadDeadline(time.Now().Add(s.cfg.Stall)); err != nil {
-		return err
-	}
-	req.payload = make([]byte, size)
-	if _, err := io.ReadFull(r, req.payload); err != nil {
+// one reads the rest of a command and answers it.
+func (s *Server) one(r *bufio.Reader, c net.Conn, req request, size int) (err error) {
+	held, err := s.payload(r, c, &req, size)
+	defer s.inFlight.Release(held)
+	if err != nil {
 		return err
 	}
 	cmd, err := parse(req)
@@ -100,6 +92,34 @@ func (s *Server) one(r *bufio.Reader, c net.Conn, req request, size int) error {
 	}
 	_, err = c.Write(answer(req, encode(reply)))
 	return err
+}
+
+// payload reads what follows the header. What has arrived of a large command
+// counts against what all of them may take, until held is released; what was
+// only promised does not, so that promises cannot keep others waiting.
+func (s *Server) payload(r *bufio.Reader, c net.Conn, req *request, size int) (held int64, err error) {
+	deadline := time.Now().Add(s.cfg.Stall)
+	if err := c.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithDeadline(s.ctx, deadline)
+	defer cancel()
+	for free := smallMessage; len(req.payload) < size; free = largeChunk {
+		n := min(size-len(req.payload), free)
+		if free != smallMessage {
+			if err := s.inFlight.Acquire(ctx, int64(n)); err != nil {
+				return held, err
+			}
+			held += int64(n)
+		}
+		req.payload = slices.Grow(req.payload, n)
+		more := req.payload[len(req.payload) : len(req.payload)+n]
+		if _, err := io.ReadFull(r, more); err != nil {
+			return held, err
+		}
+		req.payload = req.payload[:len(req.payload)+n]
+	}
+	return held, nil
 }
 
 func (s *Server) answer(cmd *Command) (bson.D, error) {

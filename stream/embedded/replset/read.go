@@ -95,7 +95,7 @@ func (s *Server) more(ctx context.Context, cmd *Command) (bson.D, error) {
 
 // fill makes one batch of as many small ones as are wanted and fit.
 func (s *Server) fill(ctx context.Context, db string, reply bson.Raw, name string, want int, single bool) (bson.D, error) {
-	var all []bson.RawValue
+	all := []bson.RawValue{}
 	ns, size := reply.Lookup("cursor", "ns"), 0
 	for batch := name; ; batch = "nextBatch" {
 		docs, _ := reply.Lookup("cursor", batch).Array().Values()

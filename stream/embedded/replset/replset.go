@@ -45,7 +45,7 @@ type Config struct {
 	// Intercept wraps the handling of every command. Nil does not.
 	Intercept func(Handler) Handler
 	// Stall is how long a client may take for the rest of a command that it
-	// began, and for taking a reply; 30 s when zero.
+	// began, and for taking a reply; 15 s when zero.
 	Stall time.Duration
 	// Logger gets what an operator needs to know. Required.
 	Logger *slog.Logger
@@ -58,11 +58,13 @@ const (
 	// and on disk each.
 	DefaultLogBytes = 64 << 20
 
-	// maxInFlight bounds the bytes of all large commands that are being read
-	// or answered. Smaller ones are bounded by the number of connections.
-	maxInFlight = 256 << 20
-	// largeMessage is what counts as large, in bytes.
-	largeMessage = 64 << 10
+	// maxInFlight bounds the bytes of all commands that are being read or
+	// answered, but for the first smallMessage bytes of each, which the number
+	// of connections bounds.
+	maxInFlight  = 256 << 20
+	smallMessage = 64 << 10
+	// largeChunk is how much of a large command is made room for at a time.
+	largeChunk = 1 << 20
 	// maxConns is how many clients may be connected; more are closed at once.
 	maxConns = 1000
 )
@@ -103,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		cfg.LogBytes = DefaultLogBytes
 	}
 	if cfg.Stall <= 0 {
-		cfg.Stall = 30 * time.Second
+		cfg.Stall = 15 * time.Second
 	}
 	log, interrupted, err := openLog(cfg.Dir, cfg.LogEvents, cfg.LogBytes, cfg.Fresh)
 	if err != nil {
