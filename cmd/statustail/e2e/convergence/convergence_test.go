@@ -22,9 +22,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/internal/mongotest"
 	"statustail/stream/hund"
 	"statustail/stream/hund/hundtest"
-	"statustail/internal/mongotest"
 	"statustail/stream/store"
 )
 

@@ -15,8 +15,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
-	"statustail/stream/hund/hundtest"
 	"statustail/internal/mongotest"
+	"statustail/stream/hund/hundtest"
 )
 
 // figures prints measurements, which depend on the machine, and asserts none.

@@ -17,8 +17,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/cmd/statustail/programtest"
-	"statustail/stream/hund/hundtest"
 	"statustail/internal/mongotest"
+	"statustail/stream/hund/hundtest"
 )
 
 // patience is how long anything may take before a test gives up.
