@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +24,10 @@ const eventLife = 24 * time.Hour
 func (s *server) openDatabase(ctx context.Context) (err error) {
 	uri := s.cfg.MongodbURI
 	if uri == "" {
-		s.db, err = embedded.Open(ctx, embedded.Config{Dir: s.cfg.Data, Listen: s.cfg.EmbeddedListen, Logger: s.log})
+		s.db, err = embedded.Open(ctx, embedded.Config{
+			Dir: s.cfg.Data, Listen: s.cfg.EmbeddedListen, Logger: s.log,
+			LogEvents: s.cfg.EmbeddedLogEvents, LogBytes: int64(s.cfg.EmbeddedLogSize) << 20,
+		})
 		if err != nil {
 			return err
 		}
@@ -86,8 +90,11 @@ func (s *server) follow(ctx context.Context) error {
 			s.log.Info("following the database", "source", source, "database", s.cfg.Database)
 			return follower.Follow(ctx, s.pages)
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, tail.ErrFerretDB):
+			return err
 		}
 		if attempt == 0 {
 			s.log.Warn("the database cannot be reached; waiting for it", "error", redact(err.Error(), s.cfg.MongodbURI))

@@ -44,7 +44,7 @@ func (s *Server) dispatch(ctx context.Context, cmd *Command) (bson.D, error) {
 		return s.stamp(s.hello(cmd)), nil
 	}
 	if cmd.Get("startTransaction").Type != 0 || cmd.Get("autocommit").Type != 0 {
-		return nil, errorf(codeIllegalOperation, "the embedded database has no transactions")
+		return nil, errorf(codeNotImplemented, "the embedded database has no transactions")
 	}
 	if err := s.checkConcerns(cmd); err != nil {
 		return nil, err

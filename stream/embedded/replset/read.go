@@ -39,6 +39,21 @@ func (s *Server) aggregate(ctx context.Context, cmd *Command) (bson.D, error) {
 // message.
 func (s *Server) read(ctx context.Context, cmd *Command) (bson.D, error) {
 	query := cmd.stripped()
+	filter, _ := cmd.Get("filter").DocumentOK()
+	if byID, rest := splitID(filter); rest != nil && cmd.Name == "find" {
+		doc, err := s.find(ctx, cmd.DB, cmd.text("find"), filter)
+		if err != nil {
+			return nil, err
+		}
+		if doc == nil {
+			return ok("cursor", d("firstBatch", bson.A{}, "id", int64(0), "ns", cmd.DB+"."+cmd.text("find"))), nil
+		}
+		for i := range query {
+			if query[i].Key == "filter" {
+				query[i].Value = bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: byID}
+			}
+		}
+	}
 	if s.cfg.Large == nil || !s.cfg.Large(cmd.DB) {
 		reply, err := s.backend.run(ctx, cmd.DB, query)
 		return elements(reply), err
@@ -142,8 +157,30 @@ func (s *Server) killCursors(ctx context.Context, cmd *Command) (bson.D, error) 
 	return elements(reply), err
 }
 
+// splitID splits a query that names one _id: the backend finds that by its
+// index only when nothing stands beside it, so the rest is tested here. Rest
+// is nil where there is none, or it has what cannot be tested here.
+func splitID(query bson.Raw) (byID bson.Raw, rest predicate) {
+	id := query.Lookup("_id")
+	if fields, _ := query.Elements(); len(fields) < 2 || id.Type != bson.TypeString && id.Type != bson.TypeObjectID {
+		return nil, nil
+	}
+	rest, err := parseMatch(query)
+	if err != nil {
+		return nil, nil
+	}
+	return encode(d("_id", id)), rest
+}
+
 // find is the first document that a filter fits, nil if there is none.
 func (s *Server) find(ctx context.Context, db, coll string, filter any, more ...any) (bson.Raw, error) {
+	var rest predicate
+	if query, ok := filter.(bson.Raw); ok {
+		var byID bson.Raw
+		if byID, rest = splitID(query); rest != nil {
+			filter = byID
+		}
+	}
 	cmd := append(d("find", coll, "filter", filter, "limit", 1, "batchSize", 1, "singleBatch", true), d(more...)...)
 	reply, err := s.backend.run(ctx, db, cmd)
 	if err != nil {
@@ -153,7 +190,10 @@ func (s *Server) find(ctx context.Context, db, coll string, filter any, more ...
 	if len(docs) == 0 {
 		return nil, nil
 	}
-	return docs[0].Document(), nil
+	if doc := docs[0].Document(); rest == nil || rest(doc) {
+		return doc, nil
+	}
+	return nil, nil
 }
 
 // findIDs are the _ids of the documents that a filter fits.
