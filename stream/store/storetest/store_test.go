@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -103,14 +104,14 @@ func open(t testing.TB) *fixture {
 // load reads one page as everybody does.
 func (f *fixture) load(slug string) status.Page {
 	f.t.Helper()
-	pages, at, err := f.Load(f.ctx, []string{slug}, 0)
+	pages, _, err := f.Load(f.ctx, []string{slug}, 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if at == 0 {
-		f.t.Error("a load at no position")
+	if _, ok := pages[slug]; !ok {
+		return status.Page{}
 	}
-	return pages[slug]
+	return must[status.Page](f.t)(pages[slug].Decode())
 }
 
 func (f *fixture) issue(slug, id string) *status.Issue {
@@ -207,11 +208,12 @@ func TestPagesAndHosts(t *testing.T) {
 	if fmt.Sprint(first) != fmt.Sprint(want) {
 		t.Errorf("\n got %v\nwant %v", first, want)
 	}
-	for host, want := range map[string]string{"STATUS.acme.com:8443": "acme", "acme.com": "", "": "", "a b": "", "*": ""} {
-		slug, found, err := f.PageByHost(f.ctx, host)
-		if err != nil || slug != want || found != (want != "") {
-			t.Errorf("%q: %q, %t, %v", host, slug, found, err)
-		}
+	must[bool](t)(f.PutPage(f.ctx, store.PageInput{ID: "acme-too", Name: "Acme", Hosts: []string{"status.acme.com", "other.acme.com"}}))
+	hosts := must[map[string]string](t)(f.Hosts(f.ctx, []string{
+		"STATUS.acme.com:8443", "status.acme.com", "other.acme.com.", "acme.com", "", "a b", "*",
+	}, 0))
+	if want := map[string]string{"STATUS.acme.com:8443": "acme", "status.acme.com": "acme", "other.acme.com.": "acme-too"}; !maps.Equal(hosts, want) {
+		t.Errorf("hosts\n got %v\nwant %v", hosts, want)
 	}
 	// What is not given stays: a page does not become public by being renamed.
 	f.clock.advance(time.Hour)
@@ -285,6 +287,10 @@ func TestComponents(t *testing.T) {
 	_, err = f.SetComponentState(f.ctx, "nope", "API", "outage")
 	refused(t, err, `no page "nope"`)
 
+	// Made when the names were not unique yet.
+	if err := f.db.Collection("components").Indexes().DropOne(f.ctx, "page_1_name_1"); err != nil {
+		t.Fatal(err)
+	}
 	f.insert("components", bson.D{{Key: "_id", Value: "twin"}, {Key: "page", Value: "acme"}, {Key: "name", Value: "API"}})
 	var conflict *store.ConflictError
 	_, err = f.SetComponentState(f.ctx, "acme", "API", "outage")
@@ -462,20 +468,25 @@ func TestOldIssues(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("issues\n got %q\nwant %q", got, want)
 	}
-	wantPast := map[string]time.Time{"api": day(40), oid.Hex(): day(40), "web": day(50), "": day(45), "db": day(44), "mail": day(70)}
-	if fmt.Sprint(p.PastIncidents) != fmt.Sprint(wantPast) {
-		t.Errorf("past incidents\n got %v\nwant %v", p.PastIncidents, wantPast)
+	// A page, and its components, have an incident from before the window.
+	scopes := []string{"", "api", oid.Hex(), "web", "db", "mail", "x1", "x2", "x3", "x4", "nothing"}
+	past := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{
+		"acme": scopes, "other": {""}, "none": {"", "api"}, "Not A Slug": {""},
+	}, 0))
+	wantPast := map[string]map[string]time.Time{"acme": {
+		"": day(40), "api": day(40), oid.Hex(): day(40), "web": day(50), "db": day(44), "mail": day(70),
+	}}
+	if fmt.Sprint(past) != fmt.Sprint(wantPast) {
+		t.Errorf("past incidents\n got %v\nwant %v", past, wantPast)
 	}
 
-	// One issue, however old, for whoever follows a link to it.
-	i, found, err := f.Issue(f.ctx, "acme", "older")
-	if err != nil || !found || i.Title != "older" {
-		t.Errorf("%+v, %t, %v", i, found, err)
-	}
-	for page, id := range map[string]string{"acme": "elsewhere", "other": "older", "A": "older"} {
-		if _, found, err := f.Issue(f.ctx, page, id); found || err != nil {
-			t.Errorf("%s/%s: %t, %v", page, id, found, err)
-		}
+	// One issue, however old, is there for a link that leads to it.
+	ref := func(page, id string) store.IssueRef { return store.IssueRef{Page: page, ID: id} }
+	issues := must[map[store.IssueRef]status.Issue](t)(f.Issues(f.ctx, []store.IssueRef{
+		ref("acme", "older"), ref("acme", "elsewhere"), ref("other", "elsewhere"), ref("other", "older"), ref("A", "older"), ref("acme", ""),
+	}, 0))
+	if len(issues) != 2 || issues[ref("acme", "older")].Title != "older" || issues[ref("other", "elsewhere")].Title != "x" {
+		t.Errorf("%+v", issues)
 	}
 }
 
@@ -497,8 +508,9 @@ func TestIdsOfEveryKind(t *testing.T) {
 		if !slices.Equal(i.Components, []string{i.ID}) {
 			t.Errorf("issue %s names %q", i.ID, i.Components)
 		}
-		if _, found, err := f.Issue(f.ctx, "acme", i.ID); !found || err != nil {
-			t.Errorf("issue %s: %t, %v", i.ID, found, err)
+		ref := store.IssueRef{Page: "acme", ID: i.ID}
+		if issues, err := f.Issues(f.ctx, []store.IssueRef{ref}, 0); len(issues) != 1 || err != nil {
+			t.Errorf("issue %s: %v, %v", i.ID, issues, err)
 		}
 		if err := f.ResolveIssue(f.ctx, i.ID, ""); err != nil {
 			t.Errorf("issue %s: %v", i.ID, err)
@@ -523,11 +535,15 @@ func TestMisfits(t *testing.T) {
 		bson.D{{Key: "_id", Value: "bad time"}, {Key: "page", Value: "acme"}, {Key: "title", Value: "x"}, {Key: "created_at", Value: f.clock.Now()}, {Key: "resolved_at", Value: "yesterday"}},
 		bson.D{{Key: "_id", Value: "good"}, {Key: "page", Value: "acme"}, {Key: "title", Value: "x"}, {Key: "created_at", Value: f.clock.Now()}},
 	)
-	pages, _, err := f.Load(f.ctx, []string{"acme", "broken"}, 0)
-	if err != nil || len(pages) != 1 {
+	// A page that cannot be read is there all the same.
+	pages, _, err := f.Load(f.ctx, []string{"acme", "broken", "absent"}, 0)
+	if err != nil || len(pages) != 2 {
 		t.Fatalf("%v, %v", pages, err)
 	}
-	if p := pages["acme"]; len(p.Components) != 1 || len(p.Issues) != 1 || p.Issues[0].ID != "good" {
+	if _, err := pages["broken"].Decode(); err == nil {
+		t.Error("the broken page was read")
+	}
+	if p := must[status.Page](t)(pages["acme"].Decode()); len(p.Components) != 1 || len(p.Issues) != 1 || p.Issues[0].ID != "good" {
 		t.Errorf("%+v", p)
 	}
 	refused(t, f.ResolveIssue(f.ctx, "bad time", ""), "does not fit the schema")
