@@ -12,6 +12,7 @@ import (
 // Codes of servers' errors; the list is src/mongo/base/error_codes.yml of
 // MongoDB. Those of five digits are the numbers of assertions in old servers.
 const (
+	CodeInternalError         = 1
 	CodeUnauthorized          = 13
 	CodeAuthenticationFailed  = 18
 	CodeIndexNotFound         = 27

@@ -106,7 +106,7 @@ func (s *Store) initIndex(ctx context.Context, want index, report *InitReport) e
 	}
 	_, err = of.CreateOne(ctx, want.model())
 	switch {
-	case want.unique && mongodb.HasCode(err, mongodb.CodeDuplicateKey):
+	case want.unique && isDuplicate(err):
 		plain := want
 		plain.unique = false
 		if _, err := of.CreateOne(ctx, plain.model()); err != nil {
@@ -195,6 +195,14 @@ func reason(err error) string {
 		return clip(command.Message)
 	}
 	return clip(err.Error())
+}
+
+// isDuplicate reports whether an index cannot be unique. The embedded database
+// has no code of its own for that.
+func isDuplicate(err error) bool {
+	var command mongo.CommandError
+	return mongodb.HasCode(err, mongodb.CodeDuplicateKey) ||
+		errors.As(err, &command) && command.HasErrorCodeWithMessage(mongodb.CodeInternalError, "UNIQUE constraint failed")
 }
 
 // isNoExpiry recognises how the embedded database refuses the option.

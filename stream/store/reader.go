@@ -85,7 +85,7 @@ func (r *reader) find(c *mongo.Collection, filter bson.D, opts *options.FindOpti
 
 func (r *reader) open(c *mongo.Collection, filter bson.D, opts *options.FindOptionsBuilder) (*mongo.Cursor, error) {
 	if r.waits {
-		ctx, cancel := context.WithTimeout(r.ctx, lagWithin)
+		ctx, cancel := context.WithTimeout(r.ctx, r.store.lagWithin)
 		cursor, err := c.Find(ctx, filter, opts)
 		cancel()
 		if !tookTooLong(err) || r.ctx.Err() != nil {

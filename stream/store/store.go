@@ -51,6 +51,7 @@ type Store struct {
 	texts   *textCache
 	// secondaries: pages may be read from members that lag.
 	secondaries bool
+	lagWithin   time.Duration
 	// wholeLists: the server cannot cut the lists of what it returns.
 	wholeLists atomic.Bool
 
@@ -90,6 +91,7 @@ func New(db *mongo.Database, cfg Config) *Store {
 		invalid:     newInvalidDocuments(log, cfg.Registerer),
 		texts:       newTextCache(cfg.TextCache),
 		secondaries: readFrom.Mode() != readpref.PrimaryMode,
+		lagWithin:   lagWithin,
 	}
 }
 

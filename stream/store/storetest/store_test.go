@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/embedded"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 	"statustail/stream/store"
 )
@@ -139,6 +141,16 @@ func must[T any](t testing.TB) func(T, error) T {
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+// written fails the test when a write has failed, whatever it returned.
+func written(t testing.TB) func(any, error) {
+	return func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -521,6 +533,81 @@ func TestIdsOfEveryKind(t *testing.T) {
 	}
 }
 
+// What a stranger puts into a URL is an id and nothing else, and the database
+// goes on answering.
+func TestHostileIds(t *testing.T) {
+	f := open(t)
+	f.page("acme")
+	f.insert("issues", bson.D{{Key: "_id", Value: "unlisted-7"}, {Key: "page", Value: "acme"}, {Key: "title", Value: "x"}, {Key: "created_at", Value: f.clock.Now()}})
+	for _, id := range []string{
+		`{"$minKey":1}`, `{"$maxKey":1}`, `{"$regularExpression":{"pattern":"^unlisted","options":""}}`, `{"$ne":null}`,
+		`{"$gt":""}`, `{"$numberDecimal":"1"}`, `{"$undefined":true}`, "\x00", "\xff",
+	} {
+		ref := store.IssueRef{Page: "acme", ID: id}
+		if issues, err := f.Issues(f.ctx, []store.IssueRef{ref}, 0); err != nil || len(issues) != 0 {
+			t.Errorf("%q: %v, %v", id, issues, err)
+		}
+	}
+	ref := store.IssueRef{Page: "acme", ID: "unlisted-7"}
+	if issues, err := f.Issues(f.ctx, []store.IssueRef{ref}, 0); err != nil || len(issues) != 1 {
+		t.Errorf("afterwards: %v, %v", issues, err)
+	}
+}
+
+// The histories that are pushed to forget their beginning.
+func TestListsForgetTheirBeginning(t *testing.T) {
+	f := open(t)
+	f.page("acme", "API")
+	probe := f.db.Collection("probe")
+	written(t)(probe.InsertOne(f.ctx, bson.D{{Key: "_id", Value: 1}, {Key: "list", Value: bson.A{1, 2}}}))
+	written(t)(probe.UpdateOne(f.ctx, bson.D{{Key: "_id", Value: 1}}, bson.D{{Key: "$push", Value: bson.D{{Key: "list", Value: bson.D{{Key: "$each", Value: bson.A{3}}, {Key: "$slice", Value: -2}}}}}}))
+	var got struct{ List []int }
+	if err := probe.FindOne(f.ctx, bson.D{}).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.List) > 2 {
+		t.Skip("this database ignores $slice")
+	}
+	var history bson.A
+	for i := range schema.MaxHistory {
+		history = append(history, bson.D{{Key: "state", Value: "outage"}, {Key: "at", Value: f.clock.Now().Add(time.Duration(i-schema.MaxHistory) * time.Second)}})
+	}
+	written(t)(f.db.Collection("components").UpdateOne(f.ctx, bson.D{{Key: "name", Value: "API"}}, bson.D{{Key: "$set", Value: bson.D{{Key: "history", Value: history}}}}))
+	must[bool](t)(f.SetComponentState(f.ctx, "acme", "API", "degraded"))
+	c := f.load("acme").Components[0]
+	if n := len(c.History); n != schema.MaxHistory || c.History[n-1].State != status.Degraded {
+		t.Errorf("%d entries, the last %+v", n, c.History[n-1])
+	}
+}
+
+// A write that shows nothing leaves the hash as it is; one that does, does not.
+func TestUnchangedPagesHaveOneHash(t *testing.T) {
+	f := open(t)
+	f.page("acme", "API", "Website")
+	must[string](t)(f.OpenIssue(f.ctx, store.IssueInput{Page: "acme", Title: "Bad", Body: "It is **bad**."}))
+	hash := func() uint64 {
+		pages, _, err := f.Load(f.ctx, []string{"acme"}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pages["acme"].Hash
+	}
+	first := hash()
+	f.clock.advance(time.Hour)
+	for _, collection := range []string{"pages", "components"} {
+		written(t)(f.db.Collection(collection).UpdateMany(f.ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{
+			{Key: "updated_at", Value: f.clock.Now()}, {Key: "own", Value: "the application's"},
+		}}}))
+	}
+	if hash() != first {
+		t.Error("what is not shown changes the hash")
+	}
+	must[bool](t)(f.SetComponentState(f.ctx, "acme", "API", "outage"))
+	if hash() == first {
+		t.Error("what is shown does not change the hash")
+	}
+}
+
 // Documents that do not fit are left out, and the page goes on.
 func TestMisfits(t *testing.T) {
 	f := open(t)
@@ -611,5 +698,74 @@ func TestManyPagesAtOnce(t *testing.T) {
 	pages, _, err := f.Load(f.ctx, append(slugs, "missing"), 0)
 	if err != nil || len(pages) != 1200 {
 		t.Errorf("%d pages, %v", len(pages), err)
+	}
+}
+
+// However incidents are spread over pages, and whichever field says that they
+// ended, the newest end is found: compared with looking at each.
+func TestPastIncidentsOfMany(t *testing.T) {
+	f := open(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	now := f.clock.Now()
+	old := func() time.Time {
+		return now.Add(-status.Window - time.Hour*time.Duration(random.IntN(5000)))
+	}
+	maybe := func(n int) bool { return random.IntN(n) == 0 }
+	wanted, want := map[string][]string{}, map[string]map[string]time.Time{}
+	var docs []any
+	for i := range 400 {
+		// Half of all on one page, most of the rest on a few.
+		slug := fmt.Sprint("p-", max(random.IntN(60)-30, 0)*max(random.IntN(3), 0))
+		component := fmt.Sprint(slug, "-", random.IntN(3))
+		wanted[slug] = []string{"", slug + "-0", slug + "-1", slug + "-2", slug + "-none"}
+		doc := bson.D{{Key: "_id", Value: i}, {Key: "page", Value: slug}, {Key: "title", Value: "x"}, {Key: "created_at", Value: now}, {Key: "components", Value: bson.A{component, "else"}}}
+		set := func(key string, value any) { doc = append(doc, bson.E{Key: key, Value: value}) }
+		var end time.Time
+		over, incident, scheduled := false, true, maybe(3)
+		if scheduled {
+			ends := old()
+			set("schedule", bson.D{{Key: "starts_at", Value: ends.Add(-time.Hour)}, {Key: "ends_at", Value: ends}})
+			end, over, incident = ends, true, false
+		}
+		if maybe(2) {
+			end, over = old(), true
+			set("resolved_at", end)
+		}
+		if maybe(3) {
+			ended := old()
+			set("ended_at", ended)
+			if over {
+				end = ended
+			}
+		}
+		switch random.IntN(3) {
+		case 0:
+			set("kind", "incident")
+			incident = true
+		case 1:
+			set("kind", "maintenance")
+			incident = false
+		}
+		if maybe(6) {
+			set("cancelled_at", old())
+			over = false
+		}
+		docs = append(docs, doc)
+		if !over || !incident {
+			continue
+		}
+		if want[slug] == nil {
+			want[slug] = map[string]time.Time{}
+		}
+		for _, scope := range []string{"", component} {
+			if end.After(want[slug][scope]) {
+				want[slug][scope] = end
+			}
+		}
+	}
+	f.insert("issues", docs...)
+	got := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, wanted, 0))
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("of %d pages\n got %v\nwant %v", len(wanted), got, want)
 	}
 }
