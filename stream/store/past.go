@@ -62,105 +62,139 @@ type past struct {
 	ended  map[string]map[string]time.Time
 }
 
+// A scope is a page, or a component of it.
+type scope struct{ page, component string }
+
 func (p *past) find(wanted map[string][]string) error {
-	var pages []string
+	var pages, components []scope
 	for _, slug := range slices.Sorted(maps.Keys(wanted)) {
 		if !schema.IsSlug(slug) {
 			continue
 		}
-		components := slices.DeleteFunc(slices.Clone(wanted[slug]), func(id string) bool { return id == "" })
-		if len(components) < len(wanted[slug]) {
-			pages = append(pages, slug)
-		}
-		for some := range slices.Chunk(components, pastChunk) {
-			if err := p.ofComponents(slug, some); err != nil {
-				return err
+		for _, id := range wanted[slug] {
+			if id == "" {
+				pages = append(pages, scope{page: slug})
+			} else {
+				components = append(components, scope{slug, id})
 			}
 		}
 	}
-	for some := range slices.Chunk(pages, pastChunk) {
-		if err := p.ofPages(some); err != nil {
-			return err
+	for _, scopes := range [][]scope{pages, components} {
+		for some := range slices.Chunk(scopes, pastChunk) {
+			if err := p.newest(some); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (p *past) note(slug, component string, end time.Time) {
-	if p.ended[slug] == nil {
-		p.ended[slug] = map[string]time.Time{}
+func (p *past) note(s scope, end time.Time) {
+	if p.ended[s.page] == nil {
+		p.ended[s.page] = map[string]time.Time{}
 	}
-	if end.After(p.ended[slug][component]) {
-		p.ended[slug][component] = end
+	if end.After(p.ended[s.page][s.component]) {
+		p.ended[s.page][s.component] = end
 	}
-}
-
-func (p *past) ofPages(slugs []string) error {
-	return p.newest(slugs, func(missing []string) bson.D {
-		return bson.D{{Key: "page", Value: isAny(missing)}}
-	}, func(raw bson.Raw, end time.Time, answered func(string)) {
-		slug, _ := raw.Lookup("page").StringValueOK()
-		p.note(slug, "", end)
-		answered(slug)
-	})
-}
-
-func (p *past) ofComponents(slug string, ids []string) error {
-	return p.newest(ids, func(missing []string) bson.D {
-		var values []any
-		for _, id := range missing {
-			values = append(values, mongodb.IDValues(id)...)
-		}
-		return bson.D{{Key: "components", Value: isAny(values)}, {Key: "page", Value: slug}}
-	}, func(raw bson.Raw, end time.Time, answered func(string)) {
-		named, _ := raw.Lookup("components").ArrayOK()
-		values, _ := named.Values()
-		for _, v := range values {
-			if id := mongodb.IDText(v); slices.Contains(ids, id) {
-				p.note(slug, id, end)
-				answered(id)
-			}
-		}
-	})
 }
 
 // ends are the fields that say when an incident ended, each where those before
-// it do not. Together with the kind, in this order, they are the index of
-// these reads.
+// it do not. After the page or the components and the kind, in this order,
+// they are the index of these reads.
 var ends = []string{"ended_at", "resolved_at", "schedule.ends_at"}
 
-// newest reads, for each of the ends, the newest incidents until each of what
-// is asked for has been answered or has none. One read asks for a few
-// documents more than answers are missing, because one page may have several
-// of the newest; what is still missing then is asked for without the others.
-func (p *past) newest(asked []string, of func(missing []string) bson.D, note func(raw bson.Raw, end time.Time, answered func(string))) error {
+// newest reads, for each of the ends, the newest incidents until each of the
+// scopes has been answered or has none: all of them are pages, or all
+// components. One read asks for a few documents more than answers are missing,
+// because one page may have several of the newest; what is still missing then
+// is asked for without the others.
+func (p *past) newest(scopes []scope) error {
 	for n, field := range ends {
-		missing := slices.Clone(asked)
+		missing := slices.Clone(scopes)
 		for len(missing) > 0 {
 			limit := 1
 			if len(missing) > 1 {
 				limit = 4 * len(missing)
 			}
-			filter := append(of(missing), pastIncidents(n, p.before)...)
+			got, answered := 0, map[scope]bool{}
+			filter := append(ofScopes(missing), pastIncidents(n, p.before)...)
 			opts := options.Find().SetSort(bson.D{{Key: field, Value: -1}}).SetLimit(int64(limit)).
 				SetProjection(include("page", "components", field))
-			got, answered := 0, map[string]bool{}
 			err := p.reader.find(p.store.issues(), filter, opts, func(raw bson.Raw) {
 				got++
-				if end := dateAt(raw, field); !end.IsZero() {
-					note(raw, end, func(what string) { answered[what] = true })
+				end := dateAt(raw, field)
+				for _, s := range scopesOf(raw, missing[0].component != "") {
+					if !end.IsZero() && slices.Contains(missing, s) {
+						answered[s] = true
+						p.note(s, end)
+					}
 				}
 			})
 			if err != nil {
 				return err
 			}
-			missing = slices.DeleteFunc(missing, func(what string) bool { return answered[what] })
-			if got < limit || len(answered) == 0 {
-				break
+			asked := missing
+			missing = slices.DeleteFunc(slices.Clone(asked), func(s scope) bool { return answered[s] })
+			switch {
+			case got < limit: // what is missing has none
+				missing = nil
+			case len(answered) > 0:
+			case asked[0].page == asked[len(asked)-1].page:
+				missing = nil
+			default:
+				// All that came are incidents of one page that name components of
+				// another. No page is in the way of another when each is asked alone.
+				return p.eachPage(scopes)
 			}
 		}
 	}
 	return nil
+}
+
+func (p *past) eachPage(scopes []scope) error {
+	for len(scopes) > 0 {
+		n := slices.IndexFunc(scopes, func(s scope) bool { return s.page != scopes[0].page })
+		if n < 0 {
+			n = len(scopes)
+		}
+		if err := p.newest(scopes[:n]); err != nil {
+			return err
+		}
+		scopes = scopes[n:]
+	}
+	return nil
+}
+
+// ofScopes finds the issues of pages, or those that name components.
+func ofScopes(scopes []scope) (filter bson.D) {
+	var pages []string
+	var components []any
+	for _, s := range scopes {
+		if len(pages) == 0 || pages[len(pages)-1] != s.page {
+			pages = append(pages, s.page)
+		}
+		if s.component != "" {
+			components = append(components, mongodb.IDValues(s.component)...)
+		}
+	}
+	if len(components) > 0 {
+		filter = bson.D{{Key: "components", Value: isAny(components)}}
+	}
+	return append(filter, bson.E{Key: "page", Value: isAny(pages)})
+}
+
+// scopesOf are the scopes that an issue is about: its page, or its components.
+func scopesOf(raw bson.Raw, components bool) (scopes []scope) {
+	page, _ := raw.Lookup("page").StringValueOK()
+	if !components {
+		return []scope{{page: page}}
+	}
+	named, _ := raw.Lookup("components").ArrayOK()
+	values, _ := named.Values()
+	for _, v := range values {
+		scopes = append(scopes, scope{page, mongodb.IDText(v)})
+	}
+	return scopes
 }
 
 // dateAt is the date at a path, zero when there is none.

@@ -14,7 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
 	"statustail/stream/schema"
 	"statustail/stream/status"
 	"statustail/stream/store"
@@ -97,8 +97,7 @@ func readAll(t testing.TB, s *store.Store, slugs ...string) (page status.Page, p
 // What a load is sent does not grow with what was long ago: counted in
 // documents, on the scripted server.
 func TestReadsDoNotGrowWithHistory(t *testing.T) {
-	server := mongotest.Start(t)
-	s, _, w := watched(t, server.URI(), "statustail")
+	s, db, w := watched(t, mongotest.Start(t).URI(), "statustail")
 	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Millisecond)
 	if _, err := s.Init(ctx, store.InitOptions{}); err != nil {
 		t.Fatal(err)
@@ -121,11 +120,9 @@ func TestReadsDoNotGrowWithHistory(t *testing.T) {
 		return bson.D{{Key: "page", Value: page}, {Key: "title", Value: "Old"}, {Key: "kind", Value: "incident"}, {Key: "components", Value: bson.A{"api"}},
 			{Key: "created_at", Value: over}, {Key: "resolved_at", Value: over}}
 	}
-	// Written behind the server: it would keep each in its oplog.
-	behind := server.Backend().Database("statustail")
 	put := func(collection string, docs ...any) {
 		t.Helper()
-		if _, err := behind.Collection(collection).InsertMany(ctx, docs); err != nil {
+		if _, err := db.Collection(collection).InsertMany(ctx, docs); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -141,7 +138,7 @@ func TestReadsDoNotGrowWithHistory(t *testing.T) {
 		old = append(old, incident("acme", 41+i%300))
 	}
 	put(schema.Issues, old...)
-	if _, err := behind.Collection(schema.Components).ReplaceOne(ctx, bson.D{{Key: "_id", Value: "web"}}, component("web", 20_000)); err != nil {
+	if _, err := db.Collection(schema.Components).ReplaceOne(ctx, bson.D{{Key: "_id", Value: "web"}}, component("web", 20_000)); err != nil {
 		t.Fatal(err)
 	}
 	after, past := readAll(t, s, pages...)

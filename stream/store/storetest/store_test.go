@@ -713,12 +713,12 @@ func TestPastIncidentsOfMany(t *testing.T) {
 	maybe := func(n int) bool { return random.IntN(n) == 0 }
 	wanted, want := map[string][]string{}, map[string]map[string]time.Time{}
 	var docs []any
-	for i := range 400 {
+	for i := range 200 {
 		// Half of all on one page, most of the rest on a few.
 		slug := fmt.Sprint("p-", max(random.IntN(60)-30, 0)*max(random.IntN(3), 0))
 		component := fmt.Sprint(slug, "-", random.IntN(3))
-		wanted[slug] = []string{"", slug + "-0", slug + "-1", slug + "-2", slug + "-none"}
-		doc := bson.D{{Key: "_id", Value: i}, {Key: "page", Value: slug}, {Key: "title", Value: "x"}, {Key: "created_at", Value: now}, {Key: "components", Value: bson.A{component, "else"}}}
+		wanted[slug] = []string{"", slug + "-0", slug + "-1", slug + "-2", slug + "-3"}
+		doc := bson.D{{Key: "_id", Value: i}, {Key: "page", Value: slug}, {Key: "title", Value: "x"}, {Key: "created_at", Value: now}, {Key: "components", Value: bson.A{component, "else", "p-0-3"}}}
 		set := func(key string, value any) { doc = append(doc, bson.E{Key: key, Value: value}) }
 		var end time.Time
 		over, incident, scheduled := false, true, maybe(3)
@@ -757,7 +757,11 @@ func TestPastIncidentsOfMany(t *testing.T) {
 		if want[slug] == nil {
 			want[slug] = map[string]time.Time{}
 		}
-		for _, scope := range []string{"", component} {
+		scopes := []string{"", component}
+		if slug == "p-0" {
+			scopes = append(scopes, "p-0-3") // which incidents of all pages name
+		}
+		for _, scope := range scopes {
 			if end.After(want[slug][scope]) {
 				want[slug][scope] = end
 			}
@@ -767,5 +771,26 @@ func TestPastIncidentsOfMany(t *testing.T) {
 	got := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, wanted, 0))
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("of %d pages\n got %v\nwant %v", len(wanted), got, want)
+	}
+}
+
+// Incidents of one page that name a component of another, which they cannot
+// mean, hide none of that other's.
+func TestPastIncidentsOfAnotherPage(t *testing.T) {
+	f := open(t)
+	before := f.clock.Now().Add(-status.Window)
+	incident := func(page string, hours int) bson.D {
+		over := before.Add(-time.Duration(hours) * time.Hour)
+		return bson.D{{Key: "page", Value: page}, {Key: "title", Value: "x"}, {Key: "kind", Value: "incident"}, {Key: "components", Value: bson.A{"a-1"}},
+			{Key: "created_at", Value: over}, {Key: "resolved_at", Value: over}}
+	}
+	docs := []any{incident("a", 100)}
+	for i := range 20 {
+		docs = append(docs, incident("b", 1+i))
+	}
+	f.insert("issues", docs...)
+	got := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{"a": {"a-1"}, "b": {"b-1"}}, 0))
+	if want := before.Add(-100 * time.Hour); len(got) != 1 || !got["a"]["a-1"].Equal(want) {
+		t.Errorf("got %v, want a-1 of a until %v", got, want)
 	}
 }
