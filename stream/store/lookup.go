@@ -81,6 +81,7 @@ func normalHost(host string) string {
 }
 
 // An IssueRef is the id of an issue, as it stands in a URL, on a page.
+// Where a string and a number are the ids of two issues, it means the string's.
 type IssueRef struct{ Page, ID string }
 
 // maxID is the longest id that is looked for, in bytes.
@@ -112,7 +113,7 @@ func (s *Store) Issues(ctx context.Context, refs []IssueRef, after change.Positi
 	err = r.findIDs(s.issues(), ids, func(raw bson.Raw) {
 		page, _ := raw.Lookup("page").StringValueOK()
 		ref := IssueRef{page, mongodb.IDText(raw.Lookup("_id"))}
-		if !wanted[ref] {
+		if _, taken := issues[ref]; taken || !wanted[ref] {
 			return
 		}
 		if issue, ok := s.decodeIssue(raw); ok {

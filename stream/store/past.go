@@ -49,11 +49,15 @@ func (s *Store) PastIncidents(ctx context.Context, wanted map[string][]string, a
 	return ended, nil
 }
 
-// pastChunk is how many pages or components are asked for together: MongoDB
-// merges so many ranges of an index in order as 200 pairs of a value and a kind
-// make (internalQueryMaxScansToExplode), and a component's id may stand for
-// two values.
-const pastChunk = 50
+// How many pages and components are asked for together. MongoDB merges ranges
+// of an index in order, without sorting, as long as there are no more than 200
+// of them (internalQueryMaxScansToExplode). A page makes up to six: for either
+// kind, with null and, in older versions, undefined for what is absent. The id
+// of a component may be two values.
+const (
+	pagesTogether      = 32
+	componentsTogether = 16
+)
 
 // past is a run of such reads.
 type past struct {
@@ -79,11 +83,14 @@ func (p *past) find(wanted map[string][]string) error {
 			}
 		}
 	}
-	for _, scopes := range [][]scope{pages, components} {
-		for some := range slices.Chunk(scopes, pastChunk) {
-			if err := p.newest(some); err != nil {
-				return err
-			}
+	for some := range slices.Chunk(pages, pagesTogether) {
+		if err := p.newest(some); err != nil {
+			return err
+		}
+	}
+	for some := range slices.Chunk(components, componentsTogether) {
+		if err := p.newest(some); err != nil {
+			return err
 		}
 	}
 	return nil

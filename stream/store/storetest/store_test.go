@@ -558,24 +558,17 @@ func TestHostileIds(t *testing.T) {
 func TestListsForgetTheirBeginning(t *testing.T) {
 	f := open(t)
 	f.page("acme", "API")
-	probe := f.db.Collection("probe")
-	written(t)(probe.InsertOne(f.ctx, bson.D{{Key: "_id", Value: 1}, {Key: "list", Value: bson.A{1, 2}}}))
-	written(t)(probe.UpdateOne(f.ctx, bson.D{{Key: "_id", Value: 1}}, bson.D{{Key: "$push", Value: bson.D{{Key: "list", Value: bson.D{{Key: "$each", Value: bson.A{3}}, {Key: "$slice", Value: -2}}}}}}))
-	var got struct{ List []int }
-	if err := probe.FindOne(f.ctx, bson.D{}).Decode(&got); err != nil {
-		t.Fatal(err)
-	}
-	if len(got.List) > 2 {
-		t.Skip("this database ignores $slice")
-	}
 	var history bson.A
 	for i := range schema.MaxHistory {
 		history = append(history, bson.D{{Key: "state", Value: "outage"}, {Key: "at", Value: f.clock.Now().Add(time.Duration(i-schema.MaxHistory) * time.Second)}})
 	}
 	written(t)(f.db.Collection("components").UpdateOne(f.ctx, bson.D{{Key: "name", Value: "API"}}, bson.D{{Key: "$set", Value: bson.D{{Key: "history", Value: history}}}}))
 	must[bool](t)(f.SetComponentState(f.ctx, "acme", "API", "degraded"))
-	c := f.load("acme").Components[0]
-	if n := len(c.History); n != schema.MaxHistory || c.History[n-1].State != status.Degraded {
+	var c struct{ History []struct{ State string } }
+	if err := f.db.Collection("components").FindOne(f.ctx, bson.D{{Key: "name", Value: "API"}}).Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.History); n != schema.MaxHistory || c.History[n-1].State != "degraded" {
 		t.Errorf("%d entries, the last %+v", n, c.History[n-1])
 	}
 }
