@@ -39,7 +39,7 @@ type UnsupportedError struct {
 }
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("the server is %s, which has no change streams that can be followed: "+
+	return fmt.Sprintf("the server is %s, whose changes cannot be followed: "+
 		"use MongoDB (a replica set, a sharded cluster or a standalone mongod), or no --mongodb-uri for the embedded database", e.Product)
 }
 

@@ -141,7 +141,7 @@ func (s *Store) PutComponent(ctx context.Context, in ComponentInput) (id string,
 	}
 
 	id, created, err = s.putComponent(ctx, in, set, now)
-	if mongo.IsDuplicateKeyError(err) { // somebody else made it just now
+	if mongo.IsDuplicateKeyError(err) { // made by another writer just now
 		id, created, err = s.putComponent(ctx, in, set, now)
 	}
 	if err != nil {

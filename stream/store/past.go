@@ -25,11 +25,13 @@ const overlap = 15 * time.Minute
 // PastIncidents finds when the newest incident ended that was over before the
 // window: by slug, for the components whose ids are wanted, and for the page
 // as a whole under the empty id. The result has the same shape, without those
-// that had none, and its inner maps are what status.Page.PastIncidents is.
+// that had none, and its inner maps are what status.Page.PastIncidents is. It
+// reaches 15 minutes into the window, so a result can be kept that long.
 //
 // For one page, or one component, it is three reads of one document each, all
-// on one index. For many pages at once it is a few more, of no more than four
-// documents for each page: what it costs does not grow with the history.
+// on one index. For many at once it is a few more, of no more than four
+// documents for each that is asked for: what it costs does not grow with the
+// history.
 //
 // after and the error are those of Load.
 func (s *Store) PastIncidents(ctx context.Context, wanted map[string][]string, after change.Position) (ended map[string]map[string]time.Time, err error) {
