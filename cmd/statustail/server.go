@@ -157,7 +157,7 @@ func (s *server) build(ctx context.Context) {
 		Registerer: s.metrics,
 	})
 	s.pages = live.New(ctx, live.Config{
-		Loader:      s.store,
+		Loader:      loader{s.store},
 		Encoder:     encoder,
 		Open:        api.Channels(s.hub),
 		Logger:      s.log,
@@ -192,7 +192,7 @@ func (s *server) handler() http.Handler {
 		Pages:          s.pages,
 		Hub:            s.hub,
 		Encoder:        hund.Encoder{PingInterval: s.cfg.Ping},
-		Issue:          s.store.Issue,
+		Issue:          loader{s.store}.Issue,
 		Widget:         widget.Handler(),
 		WidgetRoutes:   widget.Routes(),
 		Tag:            widget.Tag,

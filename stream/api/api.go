@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"regexp"
 
 	"github.com/gin-gonic/gin"
 
@@ -44,9 +43,6 @@ type Config struct {
 type api struct {
 	Config
 }
-
-// slug is the schema's rule for page ids.
-var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // New gives the public handler. Pages are found under their slug, and without
 // it on the hosts that they list; everything of the server's own lies under

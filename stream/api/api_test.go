@@ -19,6 +19,7 @@ import (
 	"statustail/stream/fanout"
 	"statustail/stream/hund"
 	"statustail/stream/live"
+	"statustail/stream/markdown"
 	"statustail/stream/status"
 )
 
@@ -70,6 +71,7 @@ type server struct {
 
 func start(t *testing.T) *server {
 	t.Helper()
+	html, plain := markdown.Render("safe")
 	d := &database{
 		pages: map[string]status.Page{
 			"acme": {
@@ -77,7 +79,7 @@ func start(t *testing.T) *server {
 				Components: []status.Component{{ID: "a/b c", Name: "API", State: status.Operational}},
 				Issues: []status.Issue{{
 					ID: "i1", Title: "Heavy <script>alert(1)</script>", Kind: status.Incident, State: status.Degraded,
-					Components: []string{"a/b c"}, CreatedAt: time.Unix(1_700_000_100, 0), Body: status.Text{HTML: "<p>safe</p>", Plain: "safe"},
+					Components: []string{"a/b c"}, CreatedAt: time.Unix(1_700_000_100, 0), Body: status.Text{HTML: html, Plain: plain},
 					Progress: new(40),
 				}},
 			},

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"statustail/stream/live"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -29,7 +30,7 @@ func (a *api) find(c *gin.Context) (pg *live.Page, v status.View, stale time.Tim
 			return nil, v, stale, err
 		}
 	}
-	if !slug.MatchString(id) {
+	if !schema.IsSlug(id) {
 		return nil, v, stale, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
 	}
 	pg, err = a.Pages.Open(c, id)

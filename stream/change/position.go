@@ -1,6 +1,7 @@
 package change
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -11,6 +12,11 @@ import (
 // the same on every server of one deployment. The zero Position is "unknown",
 // and older than every other.
 type Position uint64
+
+// ErrAhead says that a position lies ahead of the database's own clock, so
+// that no read after it will ever be answered. The database is not the one
+// that gave it: a new one, or a restored backup.
+var ErrAhead = errors.New("the position lies ahead of the database's clock")
 
 // NewPosition makes a position of the two halves of a BSON timestamp.
 func NewPosition(seconds, increment uint32) Position {

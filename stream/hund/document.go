@@ -120,14 +120,14 @@ func (e Encoder) document(v status.View, now, stale time.Time) document {
 
 func componentOf(c status.ComponentView) component {
 	return component{
-		ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML), Group: c.Group,
+		ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML.String()), Group: c.Group,
 		State: fiveWords(c),
 	}
 }
 
 func issueOf(iv status.IssueView) issue {
 	is := issue{
-		ID: iv.ID, Title: iv.Title, Body: iv.Body.HTML, BodyText: iv.Body.Plain,
+		ID: iv.ID, Title: iv.Title, Body: iv.Body.HTML.String(), BodyText: iv.Body.Plain,
 		Label: iv.Label, Kind: string(iv.Kind), State: orNull(iv.State.String()), Progress: iv.Progress,
 		Components: make([]issueComponent, 0, len(iv.Affected)),
 		Standing:   iv.Phase == status.Standing,
@@ -140,7 +140,7 @@ func issueOf(iv status.IssueView) issue {
 	}
 	for _, c := range iv.Affected {
 		is.Components = append(is.Components, issueComponent{
-			ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML), State: threeWords(c.State),
+			ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML.String()), State: threeWords(c.State),
 		})
 	}
 	for _, u := range iv.Updates {
@@ -151,7 +151,7 @@ func issueOf(iv status.IssueView) issue {
 
 func updateOf(issueID string, u status.Update) update {
 	return update{
-		ID: u.ID, IssueID: issueID, Body: u.Body.HTML, BodyText: u.Body.Plain, Label: u.Label,
+		ID: u.ID, IssueID: issueID, Body: u.Body.HTML.String(), BodyText: u.Body.Plain, Label: u.Label,
 		State: orNull(u.State.String()), CreatedAt: u.CreatedAt.Unix(),
 	}
 }

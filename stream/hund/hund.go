@@ -77,18 +77,3 @@ var eventNames = map[status.EventKind]string{
 	status.IssueEnded:     "issue_ended",
 	status.CacheRebuilt:   "cache_rebuilt",
 }
-
-// Reserved reports whether an application may not use a name for its events:
-// the protocol's own words, and those that an EventSource itself fires.
-func Reserved(name string) bool {
-	switch name {
-	case "ping_event", "cache_grown", "open", "message", "error":
-		return true
-	}
-	for _, own := range eventNames {
-		if name == own {
-			return true
-		}
-	}
-	return false
-}

@@ -14,6 +14,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 
 	"statustail/stream/change"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
 const (
@@ -78,6 +80,8 @@ func (f *changeStream) Follow(ctx context.Context, sink Sink) error {
 			return ctx.Err()
 		case errors.Is(err, errReopen):
 			continue
+		case errors.Is(err, errForeignToken):
+			return err
 		case unsupported(err):
 			return fmt.Errorf("%w (%w)", ErrNoChangeStreams, err)
 		case f.token != nil && historyLost(err), f.token != nil && f.refusals >= maxRefusals:
@@ -122,7 +126,9 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 		f.opened, f.dirty = true, false
 	}
 	if stream.RemainingBatchLength() == 0 {
-		f.settle(stream, session, sink)
+		if err := f.settle(stream, session, sink); err != nil {
+			return err
+		}
 	}
 
 	wait := awaitFor
@@ -142,7 +148,9 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 		}
 		// The last event of a batch stands for the whole batch.
 		if stream.RemainingBatchLength() == 0 {
-			f.settle(stream, session, sink)
+			if err := f.settle(stream, session, sink); err != nil {
+				return err
+			}
 		}
 		switch {
 		case f.invalidated:
@@ -169,7 +177,7 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 		}
 		stream, err := f.watch(ctx, opts)
 		var refused mongo.CommandError
-		if errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !retryable(refused) {
+		if errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !mongodb.IsPassing(err) {
 			f.refusals++
 		}
 		if err == nil {
@@ -263,7 +271,7 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 		case watched(collection):
 			f.metrics.hints.Inc()
 			sink.Hint(hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at))
-		case collection == change.Events && operation == "insert":
+		case collection == schema.Events && operation == "insert":
 			doc, _ := event.Lookup("fullDocument").DocumentOK()
 			if m, ok := f.reader.message(doc, at); ok {
 				f.metrics.messages.Inc()
@@ -288,18 +296,22 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 }
 
 // settle notes where the stream stands at the end of a batch.
-func (f *changeStream) settle(stream *mongo.ChangeStream, session *mongo.Session, sink Sink) {
+func (f *changeStream) settle(stream *mongo.ChangeStream, session *mongo.Session, sink Sink) error {
 	token := stream.ResumeToken()
 	if token == nil {
-		return
+		return nil
+	}
+	reached := tokenPosition(token)
+	if reached == 0 {
+		return errForeignToken
 	}
 	f.token = token
-	reached := tokenPosition(token)
 	f.last = max(f.last, reached)
 	f.metrics.hear(time.Now(), f.behind(session))
 	if f.opened && !f.dirty {
 		sink.Reached(f.last)
 	}
+	return nil
 }
 
 // behind is how far the stream is behind the deployment, whose newest cluster

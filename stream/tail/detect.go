@@ -2,13 +2,11 @@ package tail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+
+	"statustail/stream/mongodb"
 )
 
 // A Source is how a database can be followed.
@@ -20,31 +18,15 @@ const (
 	Capped       Source = "capped"       // a standalone mongod
 )
 
-// ErrFerretDB is for a FerretDB of its own, which keeps no log that could be
-// followed.
-var ErrFerretDB = errors.New("the server is a FerretDB, whose changes cannot be followed: use MongoDB, or give no URI for the embedded database")
-
-// Detect asks the server what it can do. It fails when the server cannot be
-// reached within the client's server selection timeout.
+// Detect asks the server how it can be followed. Its errors are those of
+// mongodb.Detect.
 func Detect(ctx context.Context, client *mongo.Client) (Source, error) {
-	admin := client.Database("admin")
-	primary := options.RunCmd().SetReadPreference(readpref.PrimaryPreferred())
-	hello, err := admin.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}, primary).Raw()
-	if code(err) == 59 { // CommandNotFound, before MongoDB 4.4
-		hello, err = admin.RunCommand(ctx, bson.D{{Key: "isMaster", Value: 1}}, primary).Raw()
-	}
-	if err != nil {
-		return "", fmt.Errorf("ask the MongoDB server what it is: %w", err)
-	}
-	if set, _ := hello.Lookup("setName").StringValueOK(); set != "" {
+	deployment, err := mongodb.Detect(ctx, client)
+	switch {
+	case err != nil:
+		return "", err
+	case deployment.Clustered():
 		return ChangeStream, nil
-	}
-	if msg, _ := hello.Lookup("msg").StringValueOK(); msg == "isdbgrid" { // mongos
-		return ChangeStream, nil
-	}
-	build, err := admin.RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}, primary).Raw()
-	if err == nil && (build.Lookup("ferretdb").Type != 0 || build.Lookup("ferretdbVersion").Type != 0) {
-		return "", ErrFerretDB
 	}
 	return Capped, nil
 }

@@ -12,8 +12,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/change"
 	"statustail/stream/embedded"
+	"statustail/stream/schema"
 	"statustail/stream/tail"
 )
 
@@ -57,7 +57,7 @@ func TestEmbeddedLargeInserts(t *testing.T) {
 		for i := range size {
 			docs = append(docs, append(bson.D{{Key: "_id", Value: round*size + i}}, event("acme", "tick", i)...))
 		}
-		must(c.db().Collection(change.Events).InsertMany(t.Context(), docs))(t)
+		must(c.db().Collection(schema.Events).InsertMany(t.Context(), docs))(t)
 	}
 	r.Wait("all messages", func(r *Recorder) bool { return len(r.Messages) >= rounds*size })
 	r.Look(func(r *Recorder) {

@@ -210,7 +210,11 @@ func truths(t *testing.T, db *mongo.Database, pages []string) func(page string) 
 		t.Fatal(err)
 	}
 	return func(page string) *hundtest.Client {
-		doc, now := docs[page], time.Now()
+		doc, err := docs[page].Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
 		frame := string(hund.Encoder{}.Init(doc.At(now), now, nil, time.Time{}))
 		name, data, _ := strings.Cut(strings.TrimPrefix(frame, "event: "), "\ndata: ")
 		var c hundtest.Client

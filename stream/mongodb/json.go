@@ -1,4 +1,4 @@
-package tail
+package mongodb
 
 import (
 	"encoding/base64"
@@ -18,12 +18,12 @@ const maxDepth = 100
 // errDepth is for data that is nested deeper.
 var errDepth = fmt.Errorf("nested deeper than %d", maxDepth)
 
-// appendJSON appends a BSON value as the plain, compact JSON that a browser
+// AppendJSON appends a BSON value as the plain, compact JSON that a browser
 // expects, not extended JSON: dates are RFC 3339 with milliseconds in UTC,
 // ObjectIDs hexadecimal, integers and decimals numbers, binary is base64.
 // What JSON has no word for (NaN, Inf, undefined, a date after the year 9999)
 // is null. Fields keep their order, and the result is valid UTF-8.
-func appendJSON(dst []byte, v bson.RawValue) ([]byte, error) {
+func AppendJSON(dst []byte, v bson.RawValue) ([]byte, error) {
 	return appendValue(dst, v, 0)
 }
 

@@ -3,7 +3,7 @@ package store
 import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/change"
+	"statustail/stream/schema"
 )
 
 // validator is the $jsonSchema of a collection: what decoding takes without a
@@ -15,10 +15,10 @@ func validator(collection string) bson.D {
 	var required []string
 	var properties bson.D
 	switch collection {
-	case change.Pages:
+	case schema.Pages:
 		required = []string{"_id", "name"}
 		properties = bson.D{
-			{Key: "_id", Value: pattern(slugPattern.String())},
+			{Key: "_id", Value: pattern(schema.SlugPattern)},
 			{Key: "name", Value: someText},
 			{Key: "url", Value: optional("string")},
 			{Key: "hosts", Value: listOf(typed("string"))},
@@ -27,10 +27,10 @@ func validator(collection string) bson.D {
 			{Key: "locale", Value: optional("string")},
 			{Key: "time_zone", Value: optional("string")},
 		}
-	case change.Components:
+	case schema.Components:
 		required = []string{"page", "name"}
 		properties = bson.D{
-			{Key: "page", Value: pattern(slugPattern.String())},
+			{Key: "page", Value: pattern(schema.SlugPattern)},
 			{Key: "name", Value: someText},
 			{Key: "description", Value: optional("string")},
 			{Key: "group", Value: optional("string")},
@@ -41,10 +41,10 @@ func validator(collection string) bson.D {
 				{Key: "at", Value: typed("date")},
 			}))},
 		}
-	case change.Issues:
+	case schema.Issues:
 		required = []string{"page", "title", "created_at"}
 		properties = bson.D{
-			{Key: "page", Value: pattern(slugPattern.String())},
+			{Key: "page", Value: pattern(schema.SlugPattern)},
 			{Key: "title", Value: someText},
 			{Key: "body", Value: optional("string")},
 			{Key: "label", Value: optional("string")},
@@ -70,11 +70,11 @@ func validator(collection string) bson.D {
 				{Key: "created_at", Value: typed("date")},
 			}))},
 		}
-	case change.Events:
+	case schema.Events:
 		required = []string{"page", "name", "created_at"}
 		properties = bson.D{
-			{Key: "page", Value: pattern(slugPattern.String())},
-			{Key: "name", Value: pattern(`^([a-z][a-z0-9_.-]{0,63}|\$changed)$`)},
+			{Key: "page", Value: pattern(schema.SlugPattern)},
+			{Key: "name", Value: pattern(schema.EventNamePattern + `|^\$changed$`)},
 			{Key: "key", Value: optional("string")},
 		}
 	}
