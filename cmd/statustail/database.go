@@ -90,11 +90,8 @@ func (s *server) follow(ctx context.Context) error {
 			s.log.Info("following the database", "source", source, "database", s.cfg.Database)
 			return follower.Follow(ctx, s.pages)
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case errors.Is(err, tail.ErrFerretDB):
-			return err
 		}
 		if unsupported := (*mongodb.UnsupportedError)(nil); errors.As(err, &unsupported) {
 			return fmt.Errorf("--mongodb-uri: %w", unsupported)

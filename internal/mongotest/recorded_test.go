@@ -58,7 +58,16 @@ func replayRecording(t *testing.T, file, scene string) {
 			failing = cmd[0].Key == "configureFailPoint"
 			continue
 		}
-		got, err := server.Run(t.Context(), e.Database, translate(cmd, ids, tokens).(bson.D))
+		// A time ahead of the recorded clock is as far ahead of this one.
+		recordedAt, _, _ := e.Reply.Lookup("operationTime").TimestampOK()
+		now := server.ClusterTime()
+		cmd = shift(translate(cmd, ids, tokens), func(ts bson.Timestamp) bson.Timestamp {
+			if ts.T > recordedAt {
+				ts.T = ts.T - recordedAt + now.T
+			}
+			return ts
+		}).(bson.D)
+		got, err := server.Run(t.Context(), e.Database, cmd)
 		if code, _ := e.Reply.Lookup("code").AsInt64OK(); code != 0 {
 			var refused *replset.Error
 			if !errors.As(err, &refused) || int64(refused.Code) != code || refused.Name != e.Reply.Lookup("codeName").StringValue() {
@@ -102,6 +111,23 @@ func replayRecording(t *testing.T, file, scene string) {
 	for n := range min(len(events), len(recorded)) {
 		compare(t, fmt.Sprintf("event %d", n), essence(events[n], scene), essence(recorded[n], scene))
 	}
+}
+
+// shift moves the times in a value.
+func shift(v any, move func(bson.Timestamp) bson.Timestamp) any {
+	switch v := v.(type) {
+	case bson.Timestamp:
+		return move(v)
+	case bson.D:
+		for i := range v {
+			v[i].Value = shift(v[i].Value, move)
+		}
+	case bson.A:
+		for i := range v {
+			v[i] = shift(v[i], move)
+		}
+	}
+	return v
 }
 
 // essence is what of a reply or an event has to be the same: without times,
