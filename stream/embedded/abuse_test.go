@@ -252,3 +252,30 @@ func FuzzCommands(f *testing.F) {
 		}
 	})
 }
+
+// More clients than the backend has connections read large results at the
+// same time; none loses its cursor.
+func TestManyCursors(t *testing.T) {
+	client := connect(t, open(t, Config{Dir: t.TempDir()}))
+	things := client.Database("one").Collection("things")
+	var docs []any
+	for n := range 60 {
+		docs = append(docs, d("_id", fmt.Sprint(n)))
+	}
+	must(things.InsertMany(t.Context(), docs))(t)
+	var readers sync.WaitGroup
+	for range 80 {
+		readers.Go(func() {
+			cursor, err := things.Find(context.Background(), d(), options.Find().SetBatchSize(7))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var all []bson.Raw
+			if err := cursor.All(context.Background(), &all); err != nil || len(all) != len(docs) {
+				t.Errorf("%d documents, %v", len(all), err)
+			}
+		})
+	}
+	readers.Wait()
+}

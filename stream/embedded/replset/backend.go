@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
+	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -18,22 +20,33 @@ type backend struct {
 	dial  func(context.Context) (net.Conn, error)
 	slots *semaphore.Weighted
 	idle  chan net.Conn
+
+	mu      sync.Mutex
+	cursors map[int64]*time.Timer // open ones, by id; each timer ends one
 }
 
 const (
-	// maxBackendConns is how many commands the backend works on at once.
+	// maxBackendConns is how many commands the backend works on at once, each
+	// on a connection that is kept: its cursors end with the connection on
+	// which they were opened.
 	maxBackendConns = 32
-	// maxIdle is how many connections to it are kept.
-	maxIdle = 8
+	// cursorTimeout is how long a cursor of the backend, which knows no
+	// timeout, is kept without being asked for more; as a mongod's.
+	cursorTimeout = 10 * time.Minute
 	// maxReply is the longest reply that is read from it, in bytes.
 	maxReply = 3 * maxMessage
 )
 
 func newBackend(dial func(context.Context) (net.Conn, error)) *backend {
-	return &backend{dial: dial, slots: semaphore.NewWeighted(maxBackendConns), idle: make(chan net.Conn, maxIdle)}
+	return &backend{dial: dial, slots: semaphore.NewWeighted(maxBackendConns), idle: make(chan net.Conn, maxBackendConns), cursors: make(map[int64]*time.Timer)}
 }
 
 func (b *backend) close() {
+	b.mu.Lock()
+	for _, timer := range b.cursors {
+		timer.Stop()
+	}
+	b.mu.Unlock()
 	for {
 		select {
 		case c := <-b.idle:
@@ -70,12 +83,31 @@ func (b *backend) run(ctx context.Context, db string, cmd bson.D) (bson.Raw, err
 			return nil, errorf(codeInternal, "the embedded database could not work on %s: %v", cmd[0].Key, err)
 		}
 	}
-	select {
-	case b.idle <- c:
-	default:
-		c.Close()
-	}
+	b.idle <- c
+	b.expire(ctx, db, reply)
 	return reply, refusal(reply)
+}
+
+// expire ends a cursor that stays open when nothing more is asked of it.
+func (b *backend) expire(ctx context.Context, db string, reply bson.Raw) {
+	id, _ := reply.Lookup("cursor", "id").AsInt64OK()
+	ns, _ := reply.Lookup("cursor", "ns").StringValueOK()
+	if id == 0 {
+		return
+	}
+	_, coll, _ := strings.Cut(ns, ".")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if timer := b.cursors[id]; timer != nil {
+		timer.Reset(cursorTimeout)
+		return
+	}
+	b.cursors[id] = time.AfterFunc(cursorTimeout, func() {
+		b.mu.Lock()
+		delete(b.cursors, id)
+		b.mu.Unlock()
+		_, _ = b.run(context.WithoutCancel(ctx), db, d("killCursors", coll, "cursors", bson.A{id}))
+	})
 }
 
 func exchange(c net.Conn, cmd bson.Raw) (bson.Raw, error) {

@@ -34,7 +34,7 @@ var private = map[string]bool{
 	"$db": true, "lsid": true, "$clusterTime": true, "readConcern": true, "writeConcern": true, "$readPreference": true,
 	"txnNumber": true, "autocommit": true, "startTransaction": true, "stmtId": true, "stmtIds": true, "comment": true,
 	"bypassDocumentValidation": true, "bypassEmptyTsReplacement": true, "apiVersion": true, "apiStrict": true, "apiDeprecationErrors": true,
-	"hint": true, "let": true, "allowDiskUse": true, "noCursorTimeout": true, "allowPartialResults": true,
+	"hint": true, "allowDiskUse": true, "noCursorTimeout": true, "allowPartialResults": true,
 }
 
 // dispatch answers a command.
