@@ -81,12 +81,14 @@ func (s *server) follow(ctx context.Context) error {
 		Reserved: hund.Reserved, Logger: s.log, Registerer: s.metrics,
 	}
 	if s.db != nil {
+		s.pages.Trust(true)
 		return tail.NewEmbedded(cfg, s.db).Follow(ctx, s.pages)
 	}
 	for attempt := 0; ; attempt++ {
 		follower, source, err := tail.New(ctx, tail.Source(s.cfg.Source), cfg)
 		if err == nil {
 			s.log.Info("following the database", "source", source, "database", s.cfg.Database)
+			s.pages.Trust(source == tail.ChangeStream)
 			return follower.Follow(ctx, s.pages)
 		}
 		if ctx.Err() != nil {

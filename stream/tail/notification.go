@@ -19,9 +19,9 @@ func (r *reader) notification(doc bson.Raw, at change.Position) (change.Hint, bo
 		r.skip(idtext.Of(doc.Lookup("_id")), misfitf("page", "page %.80s: want the slug of a page, %s", show(doc, "page"), slug))
 		return h, false
 	case !named && paged, collection == change.Pages && paged:
-		return change.Hint{Collection: change.Pages, Page: page, ID: page, At: at}, true
+		return change.Hint{Collection: change.Pages, Page: page, ID: page, At: at, Touched: change.Hosts}, true
 	case collection == change.Pages && slug.MatchString(id):
-		h.Page = id
+		h.Page, h.Touched = id, change.Identity|change.Hosts
 		return h, true
 	case (collection == change.Components || collection == change.Issues) && (paged || id != ""):
 		return h, true
