@@ -124,10 +124,10 @@ func (s Snapshot) withStatus(c StatusChange) Snapshot {
 }
 
 // Compare says what happened between two snapshots of one page, in the words
-// of the stream: status_created, issue_created, issue_started, issue_updated,
-// issue_resolved, degraded and restored. It is what the widget tells page code
-// of, too. An issue that is no longer there counts as resolved: a snapshot does
-// not say how it ended. What was edited is told of by no event.
+// of the stream: status_created, issue_created, issue_updated, issue_resolved,
+// degraded and restored, the oldest first. The widget tells page code the same
+// of issues. An issue that is no longer there counts as resolved: a snapshot
+// does not say how it ended. What was edited is told of by no event.
 func Compare(before, after Snapshot) (told []Told) {
 	tell := func(name string, e Event) {
 		e.Common = after.Common
@@ -138,25 +138,14 @@ func Compare(before, after Snapshot) (told []Told) {
 			tell("status_created", Event{Status: &StatusChange{ComponentID: c.ID, Component: c, State: three(c.State)}})
 		}
 	}
-	for _, is := range slices.Backward(after.Issues) { // oldest first
-		old := find(before.Issues, func(o Issue) bool { return o.ID == is.ID })
-		if old == nil {
-			tell("issue_created", Event{Issue: &is})
-			continue
-		}
-		if is.Standing && !old.Standing {
-			tell("issue_started", Event{Issue: &is})
-		}
-		for _, u := range slices.Backward(is.Updates) {
-			if find(old.Updates, func(o Update) bool { return o.ID == u.ID }) == nil {
-				tell("issue_updated", Event{Update: &u})
-			}
-		}
+	for _, is := range news(after.Issues, before.Issues, issueID) {
+		tell("issue_created", Event{Issue: &is})
 	}
-	for _, is := range slices.Backward(before.Issues) {
-		if find(after.Issues, func(o Issue) bool { return o.ID == is.ID }) == nil {
-			tell("issue_resolved", Event{Issue: &is})
-		}
+	for _, u := range news(updates(after), updates(before), updateID) {
+		tell("issue_updated", Event{Update: &u})
+	}
+	for _, is := range news(before.Issues, after.Issues, issueID) {
+		tell("issue_resolved", Event{Issue: &is})
 	}
 	switch was, is := affected(before.State), affected(after.State); {
 	case is && !was:
@@ -165,6 +154,27 @@ func Compare(before, after Snapshot) (told []Told) {
 		tell("restored", Event{})
 	}
 	return told
+}
+
+// news lists, last first, what has an id that none of the known has.
+func news[T any](list, known []T, id func(T) string) (news []T) {
+	for _, x := range slices.Backward(list) {
+		if find(known, func(k T) bool { return id(k) == id(x) }) == nil {
+			news = append(news, x)
+		}
+	}
+	return news
+}
+
+func issueID(is Issue) string { return is.ID }
+
+func updateID(u Update) string { return u.ID }
+
+func updates(s Snapshot) (all []Update) {
+	for _, is := range s.Issues {
+		all = append(all, is.Updates...)
+	}
+	return all
 }
 
 func find[T any](list []T, is func(T) bool) *T {
