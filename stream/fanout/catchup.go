@@ -88,7 +88,7 @@ func (c *Channel) plan(u *catchUp, now time.Time) []piece {
 	if c.carries {
 		var complete bool
 		list, dropped, complete = s.missed(c.topic, at.next, end.next)
-		if !complete && (!at.owed || u.recovery != change.Unrecovered) {
+		if !complete && (!at.owed || u.recovery == change.Recovered) {
 			at.owed, u.recovery = true, change.Unrecovered
 			u.id = s.idAt(c.topic, at.next)
 		}

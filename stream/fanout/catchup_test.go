@@ -67,18 +67,20 @@ func FuzzCatchUp(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 200, 255, 40, 40, 3, 3, 3, 90})
 	f.Add([]byte("pppppppwpppwwwppppppppppppppphwwwwwwwww"))
 	f.Add([]byte{1, 1, 1, 1, 1, 1, 1, 1, 1, 6, 250, 250, 250})
+	f.Add([]byte("7077\xed")) // continuity is lost while the socket is full
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		if len(ops) > 500 {
 			ops = ops[:500]
 		}
 		h, c := testChannel(Config{ReplayBytes: 8 * (messageCost + 60)}, source(0))
 		u, _ := c.subscribe(change.EventID{}, change.Fresh, time.Time{})
-		now, said, shown := time.Now(), 0, 0
+		now, said, shown, begun := time.Now(), 0, 0, 0
+		here := func() change.Position { return at(uint32(1 + begun + said/3)) }
 		keyed := map[int]bool{}
 		say := func(key string) {
 			said++
 			keyed[said] = key != ""
-			h.say(at(uint32(1+said/3)), key, fmt.Sprint("m", said))
+			h.say(here(), key, fmt.Sprint("m", said))
 		}
 		var stream strings.Builder
 		for _, op := range ops {
@@ -91,10 +93,15 @@ func FuzzCatchUp(f *testing.F) {
 				shown++
 				c.Publish(change.Publication{Source: source(int64(shown)), Frames: frames(fmt.Sprint("s", shown))})
 			case 5:
-				if op%16 == 5 {
+				switch op / 8 % 4 {
+				case 0:
 					h.Forget("p", at(0))
-				} else {
-					h.Reached(at(uint32(1 + said/3)))
+				case 1: // something was said that nobody has heard
+					begun++
+					said++
+					h.Begin(here())
+				default:
+					h.Reached(here())
 				}
 			default:
 				pieces, _ := c.planned(u, now)

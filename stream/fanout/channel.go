@@ -69,7 +69,7 @@ func (c *Channel) pass(m *message) {
 // restart tells every subscriber that something may be missing.
 func (c *Channel) restart(now time.Time) {
 	c.locked(func() {
-		c.ping = cached{}
+		c.passed, c.ping = c.hub.store.end(c.topic), cached{}
 		if c.readers > 0 {
 			p := c.snapshot(c.hub.store.idAt(c.topic, c.passed), change.Unrecovered, now, step{})
 			c.append(concat(p.parts), 1)

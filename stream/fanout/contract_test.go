@@ -547,17 +547,45 @@ func (e *env) stall() *client {
 	return e.connect("", "")
 }
 
+// A reader that takes nothing is closed.
 func TestStuckReaderIsClosed(t *testing.T) {
 	eachKind(t, Config{Stuck: 200 * time.Millisecond}, func(t *testing.T, e *env) {
-		c := e.show(source(0), at(1))
+		s := source(0)
+		s.pad = strings.Repeat("-", 16<<20) // more than any buffer between
+		c := e.show(s, at(1))
 		e.stall()
-		eventually(t, "the stuck reader is closed", func() bool {
-			c.state(strings.Repeat("-", 100<<10))
-			return c.Subscribers() == 0
-		})
+		eventually(t, "the stuck reader is closed", func() bool { return c.Subscribers() == 0 })
 		eventually(t, "it is counted", func() bool {
 			return value(e.metrics.evictions.WithLabelValues("stuck")) == 1
 		})
+	})
+}
+
+// So is one that takes a little all the time.
+func TestDrippingReaderIsClosed(t *testing.T) {
+	eachKind(t, Config{Stuck: 300 * time.Millisecond}, func(t *testing.T, e *env) {
+		s := source(0)
+		s.pad = strings.Repeat("-", 16<<20)
+		c := e.show(s, at(1))
+		slow := e.stall()
+		drip := time.NewTicker(10 * time.Millisecond)
+		defer drip.Stop()
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-drip.C:
+					_, _ = slow.in.Read(make([]byte, 256))
+				}
+			}
+		}()
+		eventually(t, "it is closed", func() bool { return c.Subscribers() == 0 })
+		close(stop)
+		slow.close()
+		<-stopped
 	})
 }
 
