@@ -19,6 +19,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"statustail/stream/api"
+	"statustail/stream/change"
 	"statustail/stream/embedded"
 	"statustail/stream/fanout"
 	"statustail/stream/hund"
@@ -105,9 +106,16 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	}
 	s.shutdown(servers)
 	stop()
-	<-followed
+	select {
+	case <-followed:
+	case <-time.After(lastWait):
+		s.log.Warn("following the database has not ended; exiting all the same", "after", lastWait)
+	}
 	return err
 }
+
+// lastWait is how long what follows the database may take to end.
+const lastWait = 15 * time.Second
 
 // patience is how long the first catch-up may take before the server listens
 // without it.
@@ -140,12 +148,11 @@ func (s *server) closeListeners() {
 func (s *server) build(ctx context.Context) {
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.opsLog = api.NewOpsLog()
-	encoder := hund.Encoder{PingInterval: s.cfg.Ping}
 	s.hub = fanout.New(fanout.Config{
 		Ping:           s.cfg.Ping,
 		RetryMin:       s.cfg.RetryMin,
 		RetryMax:       s.cfg.RetryMax,
-		RingAge:        s.cfg.keep(),
+		Replay:         cmp.Or(s.cfg.Replay, -1), // 0 means none here
 		MaxSubscribers: cmp.Or(s.cfg.MaxSubscribers, descriptors(s.cfg.MaxParked)),
 		MaxPerPage:     s.cfg.MaxSubscribersPerPage,
 		MaxPerClient:   s.cfg.MaxSubscribersPerIP,
@@ -157,14 +164,16 @@ func (s *server) build(ctx context.Context) {
 		Registerer: s.metrics,
 	})
 	s.pages = live.New(ctx, live.Config{
-		Loader:      loader{s.store},
-		Encoder:     encoder,
-		Open:        api.Channels(s.hub),
+		Loader:  loader{s.store},
+		Encoder: hund.Encoder{PingInterval: s.cfg.Ping},
+		Open: func(page string, src change.Source, messages bool) live.Channel {
+			return s.hub.Open(page, src, messages)
+		},
+		Messages:    s.hub,
 		Logger:      s.log,
 		Registerer:  s.metrics,
 		Observe:     s.opsLog.Observe,
 		Concurrency: s.cfg.ReloadConcurrency,
-		Replay:      s.cfg.keep(),
 	})
 }
 
@@ -183,16 +192,10 @@ func descriptors(parked int) int {
 	return max(n-parked-reserve, n/2)
 }
 
-// keep is how long what was published is kept for replay: --replay 0 is as
-// good as not at all.
-func (c *serveConfig) keep() time.Duration { return max(c.Replay, time.Millisecond) }
-
 func (s *server) handler() http.Handler {
 	return api.New(api.Config{
 		Pages:          s.pages,
 		Hub:            s.hub,
-		Encoder:        hund.Encoder{PingInterval: s.cfg.Ping},
-		Issue:          loader{s.store}.Issue,
 		Widget:         widget.Handler(),
 		WidgetRoutes:   widget.Routes(),
 		Tag:            widget.Tag,

@@ -7,7 +7,6 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -15,18 +14,13 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"statustail/stream/fanout"
-	"statustail/stream/hund"
 	"statustail/stream/live"
-	"statustail/stream/status"
 )
 
 // Config is what New needs.
 type Config struct {
-	Pages   *live.Pages
-	Hub     *fanout.Hub
-	Encoder hund.Encoder
-	// Issue reads one issue of a page, however old.
-	Issue func(ctx context.Context, page, id string) (issue status.Issue, found bool, err error)
+	Pages *live.Pages
+	Hub   *fanout.Hub // opens the pages' channels
 	// Widget serves WidgetRoutes (gin patterns, to GET and HEAD), and Tag is
 	// what embeds it for a page of the server at an address.
 	Widget       http.Handler

@@ -25,40 +25,46 @@ import (
 
 // database answers what it is told to.
 type database struct {
-	mu    sync.Mutex
-	pages map[string]status.Page
-	hosts map[string]string
-	old   map[string]status.Issue
-	loads int
-	down  bool
+	mu     sync.Mutex
+	pages  map[string]status.Page
+	hosts  map[string]string
+	old    map[live.IssueRef]status.Issue
+	loads  int
+	issues int // queries
+	down   bool
 }
 
-func (d *database) Load(ctx context.Context, slugs []string, after change.Position) (map[string]status.Page, change.Position, error) {
+func (d *database) Load(ctx context.Context, slugs []string, after change.Position) (map[string]live.Reading, change.Position, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.loads++
 	if d.down {
 		return nil, 0, errors.New("connection refused")
 	}
-	found := map[string]status.Page{}
+	found := map[string]live.Reading{}
 	for _, s := range slugs {
 		if p, ok := d.pages[s]; ok {
-			found[s] = p
+			found[s] = live.Reading{Decode: func() (status.Page, error) { return p, nil }}
 		}
 	}
 	return found, after, nil
 }
 
-func (d *database) PageByHost(ctx context.Context, host string) (string, bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	slug, ok := d.hosts[host]
-	return slug, ok, nil
+func (d *database) PastIncidents(context.Context, map[string][]string, change.Position) (map[string]map[string]time.Time, error) {
+	return nil, nil
 }
 
-func (d *database) issue(ctx context.Context, page, id string) (status.Issue, bool, error) {
-	is, ok := d.old[page+"/"+id]
-	return is, ok, nil
+func (d *database) Hosts(ctx context.Context, hosts []string, after change.Position) (map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hosts, nil
+}
+
+func (d *database) Issues(ctx context.Context, refs []live.IssueRef, after change.Position) (map[live.IssueRef]status.Issue, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.issues++
+	return d.old, nil
 }
 
 type server struct {
@@ -88,19 +94,20 @@ func start(t *testing.T) *server {
 			"live":   {ID: "live", Name: "A page called live"},
 		},
 		hosts: map[string]string{"status.acme.example": "acme"},
-		old:   map[string]status.Issue{"acme/ancient": {ID: "ancient", Title: "Long ago", Kind: status.Incident, ResolvedAt: time.Unix(1, 0)}},
+		old:   map[live.IssueRef]status.Issue{{Page: "acme", ID: "ancient"}: {ID: "ancient", Title: "Long ago", Kind: status.Incident, ResolvedAt: time.Unix(1, 0)}},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	hub := fanout.New(fanout.Config{ParkMin: time.Hour, ParkMax: time.Hour})
 	log := NewOpsLog()
 	pages := live.New(ctx, live.Config{
 		Loader: d, Encoder: hund.Encoder{}, Observe: log.Observe,
-		Open: Channels(hub),
+		Open:     func(page string, src change.Source, messages bool) live.Channel { return hub.Open(page, src, messages) },
+		Messages: hub,
 	})
 	pages.Opened(100, 100)
 	pages.Reached(100)
 	s := httptest.NewServer(New(Config{
-		Pages: pages, Hub: hub, Issue: d.issue, Observe: log.Observe,
+		Pages: pages, Hub: hub, Observe: log.Observe,
 		Widget:       http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "widget ", r.URL.Path) }),
 		WidgetRoutes: []string{"/widget.js", "/-/demo/:name"},
 		Tag: func(host, page string) string {
@@ -313,6 +320,36 @@ func TestHTMLIsSafe(t *testing.T) {
 		if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
 			t.Errorf("%s: policy %q", path, csp)
 		}
+	}
+}
+
+// Whoever asks for an issue that is too old to be in memory, and leaves, and
+// asks again, costs the database no more than one who waits.
+func TestOldIssuesCoalesce(t *testing.T) {
+	s := start(t)
+	s.get(t, "/acme/state.json")
+	var wg sync.WaitGroup
+	for i := range 90 {
+		wg.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			if i%2 == 0 {
+				cancel()
+			}
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/acme/issues/none%d", s.URL, i%3), nil)
+			if res, err := http.DefaultClient.Do(req); err == nil {
+				res.Body.Close()
+				if res.StatusCode != http.StatusNotFound {
+					t.Errorf("status %d", res.StatusCode)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if s.db.issues > 3 {
+		t.Errorf("%d queries for three issues", s.db.issues)
 	}
 }
 

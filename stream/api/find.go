@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,26 +21,26 @@ var errPrivate = errors.New("private")
 
 // find gives the live page that a request is for: by slug, or by host. An
 // error has not been answered yet; see deny.
-func (a *api) find(c *gin.Context) (pg *live.Page, v status.View, stale time.Time, err error) {
+func (a *api) find(c *gin.Context) (*live.Page, error) {
+	ctx := c.Request.Context()
 	id := c.Param("page")
 	if id == "" {
-		id, err = a.Pages.Host(c, host(c.Request))
-		if err != nil {
-			return nil, v, stale, err
+		var err error
+		if id, err = a.Pages.Host(ctx, host(c.Request)); err != nil {
+			return nil, err
 		}
 	}
 	if !schema.IsSlug(id) {
-		return nil, v, stale, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
+		return nil, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
 	}
-	pg, err = a.Pages.Open(c, id)
+	pg, err := a.Pages.Open(ctx, id)
 	if err != nil {
-		return nil, v, stale, err
+		return nil, err
 	}
-	v, stale = pg.View(time.Now())
-	if v.Page.Private {
-		return pg, v, stale, fmt.Errorf("page %s: %w", id, errPrivate)
+	if pg.Head().Private {
+		return nil, fmt.Errorf("page %s: %w", id, errPrivate)
 	}
-	return pg, v, stale, nil
+	return pg, nil
 }
 
 // deny answers a request whose page find did not give. A browser's own
@@ -95,12 +94,12 @@ func allow(c *gin.Context, page *status.Page) {
 // preflight answers the question that a browser asks before a request with
 // headers of its own, such as If-None-Match.
 func (a *api) preflight(c *gin.Context) {
-	_, v, _, err := a.find(c)
+	pg, err := a.find(c)
 	if err != nil {
 		a.deny(c, err)
 		return
 	}
-	allow(c, v.Page)
+	allow(c, pg.Head())
 	c.Header("Access-Control-Allow-Methods", "GET, HEAD")
 	c.Header("Access-Control-Allow-Headers", "If-None-Match, Cache-Control, Last-Event-ID")
 	c.Header("Access-Control-Max-Age", "86400")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,23 +16,32 @@ const stateCache = "public, max-age=2, stale-while-revalidate=30"
 
 // state serves what a new subscriber would be sent first.
 func (a *api) state(c *gin.Context) {
-	_, v, stale, err := a.find(c)
+	pg, err := a.find(c)
 	if err != nil {
 		a.deny(c, err)
 		return
 	}
-	allow(c, v.Page)
+	allow(c, pg.Head())
 	c.Header("Access-Control-Expose-Headers", "ETag")
 	c.Header("Cross-Origin-Resource-Policy", "cross-origin")
 	c.Header("X-Content-Type-Options", "nosniff")
-	tag := a.Encoder.ETag(v, stale)
+	parts, tag := pg.State(time.Now())
 	c.Header("Cache-Control", stateCache)
 	c.Header("ETag", tag)
 	if matches(c.GetHeader("If-None-Match"), tag) {
 		c.Status(http.StatusNotModified)
 		return
 	}
-	c.Data(http.StatusOK, "application/json; charset=utf-8", a.Encoder.State(v, time.Now(), stale))
+	c.Header("Content-Type", "application/json; charset=utf-8")
+	length := 0
+	for _, part := range parts {
+		length += len(part)
+	}
+	c.Header("Content-Length", strconv.Itoa(length))
+	c.Status(http.StatusOK)
+	for _, part := range parts {
+		_, _ = c.Writer.Write(part) // a client that has gone does not matter
+	}
 }
 
 // matches compares weakly (RFC 9110, 13.1.2).

@@ -19,37 +19,26 @@ func (a *api) stream(c *gin.Context) {
 	if q.LastEventID == "" {
 		q.LastEventID = c.Query("last_event_id")
 	}
-	// A page may be forgotten between being found and being subscribed to;
-	// then it is found again.
-	for range 3 {
-		pg, v, _, err := a.find(c)
-		if errors.Is(err, live.ErrUnavailable) {
-			a.Observe(live.Activity{Kind: "parked", Page: q.Page, Detail: err.Error()})
-			c.Header("Access-Control-Allow-Origin", "*") // there is nothing to read
-			a.Hub.Park(c.Writer, c.Request, q)
-			return
-		}
-		if err != nil {
-			a.deny(c, err)
-			return
-		}
-		q.Page = pg.ID()
-		q.Channel, err = pg.Channel(c.Param("component"))
-		if err != nil {
-			a.deny(c, err)
-			return
-		}
-		// Headers that only matter to scripts that fetch are left out: a proxy
-		// holds them for as long as the stream lasts.
-		headers := c.Writer.Header().Clone()
-		allow(c, v.Page)
-		if !errors.Is(a.Hub.Serve(c.Writer, c.Request, q), fanout.ErrNoChannel) {
-			return
-		}
-		clear(c.Writer.Header())
-		for k, values := range headers {
-			c.Writer.Header()[k] = values
-		}
+	pg, err := a.find(c)
+	if errors.Is(err, live.ErrUnavailable) {
+		a.Observe(live.Activity{Kind: "parked", Page: q.Page, Detail: err.Error()})
+		c.Header("Access-Control-Allow-Origin", "*") // there is nothing to read
+		a.Hub.Park(c.Writer, c.Request, q)
+		return
 	}
-	a.Hub.Park(c.Writer, c.Request, q)
+	if err != nil {
+		a.deny(c, err)
+		return
+	}
+	channel, err := pg.Channel(c.Param("component"))
+	if err != nil {
+		a.deny(c, err)
+		return
+	}
+	// Headers that only matter to scripts that fetch are left out: a proxy
+	// holds them for as long as the stream lasts.
+	allow(c, pg.Head())
+	q.Page = pg.ID()
+	q.Channel = channel.(*fanout.Channel) // the live pages open no others
+	a.Hub.Serve(c.Writer, c.Request, q)
 }

@@ -23,14 +23,19 @@ const (
 	// oplog for the place to begin.
 	openWithin = 60 * time.Second
 	// awaitFor is how long the server waits for a change before it answers
-	// that there is none: how often a quiet stream costs a command.
-	awaitFor = 10 * time.Second
+	// that there is none: how often a quiet stream costs a command, and how
+	// old its position may be. A reader that comes from another server is kept
+	// waiting for it for no more than a second.
+	awaitFor = 500 * time.Millisecond
 	// awaitHistory is that while history is read, so that its end is known
 	// soon although nothing happens.
 	awaitHistory = 200 * time.Millisecond
 	// answerWithin is how much longer than it was told the server may take
 	// before the connection counts as dead.
 	answerWithin = 10 * time.Second
+	// behindAtMost is by how many seconds the database may be behind what was
+	// reached and still be the same one.
+	behindAtMost = 10
 	// maxRefusals is how often a server may refuse a token, for whatever
 	// reason, or not get to its place in time, before it is given up.
 	maxRefusals = 5
@@ -170,6 +175,17 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 // open opens the stream where it has to go on. A beginning tries to include
 // the history that is wanted, and says in history whether it does.
 func (f *changeStream) open(ctx context.Context, session *mongo.Session, history *bool) (*mongo.ChangeStream, error) {
+	now, err := f.clusterTime(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(now.Seconds())+behindAtMost < uint64(f.last.Seconds()) {
+		// A restored backup, or a new set: the stream would be silent until
+		// its clock gets there.
+		f.logger.Warn("the database's clock has gone back, taking everything as changed", "was", f.last, "is", now)
+		f.metrics.holes.Inc()
+		f.token, f.invalidated, f.refusals, f.last = nil, false, 0, 0
+	}
 	if f.token != nil {
 		opts := f.options(*history)
 		if f.invalidated {
@@ -188,10 +204,6 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 		return stream, err
 	}
 
-	now, err := f.clusterTime(ctx, session)
-	if err != nil {
-		return nil, err
-	}
 	stream, begin, err := f.begin(ctx, now)
 	if err != nil {
 		return nil, err
@@ -278,7 +290,11 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 		switch {
 		case watched(collection):
 			f.metrics.hints.Inc()
-			sink.Hint(hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at))
+			h := hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at)
+			if collection == schema.Pages {
+				h.Touched = touched(event)
+			}
+			sink.Hint(h)
 		case collection == schema.Events && operation == "insert":
 			doc, _ := event.Lookup("fullDocument").DocumentOK()
 			if m, ok := f.reader.message(doc, at); ok {

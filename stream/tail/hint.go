@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"strings"
+
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/stream/change"
@@ -23,4 +25,33 @@ func hint(collection string, id, page bson.RawValue, at change.Position) change.
 		h.Page, _ = page.StringValueOK()
 	}
 	return h
+}
+
+// touched says what a change of a page touched.
+func touched(event bson.Raw) (t change.Touched) {
+	if operation, _ := event.Lookup("operationType").StringValueOK(); operation != "update" {
+		return change.Identity | change.Hosts
+	}
+	note := func(field string) {
+		switch field, _, _ = strings.Cut(field, "."); field {
+		case "private":
+			t |= change.Identity
+		case "hosts":
+			t |= change.Hosts
+		}
+	}
+	if updated, ok := event.Lookup("updateDescription", "updatedFields").DocumentOK(); ok {
+		elements, _ := updated.Elements()
+		for _, e := range elements {
+			note(e.Key())
+		}
+	}
+	if removed, ok := event.Lookup("updateDescription", "removedFields").ArrayOK(); ok {
+		values, _ := removed.Values()
+		for _, v := range values {
+			field, _ := v.StringValueOK()
+			note(field)
+		}
+	}
+	return t
 }

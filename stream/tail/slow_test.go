@@ -30,7 +30,7 @@ func slow(t *testing.T, reach uint32) (*mongodbtest.Server, func() (starts, resu
 		reply := func(batch string, id int64) bson.D {
 			return bson.D{{Key: "cursor", Value: bson.D{
 				{Key: batch, Value: bson.A{}}, {Key: "id", Value: id}, {Key: "ns", Value: "statustail.$cmd.aggregate"},
-				{Key: "postBatchResumeToken", Value: bson.D{{Key: "_data", Value: "82000F4240000000012B0229296E04"}}},
+				{Key: "postBatchResumeToken", Value: bson.D{{Key: "_data", Value: "82000003E8000000012B0229296E04"}}},
 			}}}
 		}
 		failure := bson.D{{Key: "ok", Value: 0.0}, {Key: "code", Value: 8000}, {Key: "codeName", Value: "AtlasError"}, {Key: "errmsg", Value: "it ends"}}
