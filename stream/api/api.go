@@ -61,8 +61,10 @@ func New(cfg Config) http.Handler {
 	})
 
 	for _, base := range []string{"", "/:page"} {
-		r.GET(base+"/live/v2/status_page", a.stream)
-		r.GET(base+"/live/v2/component/:component", a.stream)
+		for _, path := range []string{"/live/v2/status_page", "/live/v2/component/:component"} {
+			r.GET(base+path, a.stream)
+			r.OPTIONS(base+path, a.preflight)
+		}
 		r.OPTIONS(base+"/state.json", a.preflight)
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			r.Handle(method, base+"/state.json", a.state)

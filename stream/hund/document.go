@@ -56,6 +56,8 @@ type Facts struct {
 	Components        []Component `json:"components"`
 	Issues            []Issue     `json:"issues"`                  // standing and upcoming, newest first
 	PingInterval      float64     `json:"ping_interval,omitempty"` // seconds
+	// Truncated says that updates or bodies of issues were shortened to fit.
+	Truncated bool `json:"truncated,omitempty"`
 	Freshness
 }
 
@@ -93,6 +95,7 @@ type Issue struct {
 	StartsAt   *int64           `json:"starts_at,omitempty"`
 	EndsAt     *int64           `json:"ends_at,omitempty"`
 	Updates    []Update         `json:"updates"` // newest first
+	Truncated  bool             `json:"truncated,omitempty"`
 }
 
 // An IssueComponent is a component that an issue names, with a state of Hund's
