@@ -14,9 +14,10 @@ require (
 	github.com/r3labs/sse/v2 v2.10.0
 	github.com/yuin/goldmark v1.8.7
 	go.mongodb.org/mongo-driver/v2 v2.9.3
-	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 )
+
+require golang.org/x/sync v0.24.0 // indirect
 
 require (
 	filippo.io/edwards25519 v1.1.0 // indirect
