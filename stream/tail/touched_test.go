@@ -26,7 +26,7 @@ func TestTouched(t *testing.T) {
 		"no longer":        {update(nil, "private"), change.Identity},
 		"a host added":     {update(bson.M{"hosts.3": "h"}), change.Hosts},
 		"hosts and a name": {update(bson.M{"hosts": []string{}, "name": "X"}), change.Hosts},
-		"nothing known":    {bson.M{"operationType": "update"}, 0},
+		"nothing known":    {bson.M{"operationType": "update"}, everything},
 	} {
 		raw, err := bson.Marshal(c.event)
 		if err != nil {
