@@ -258,13 +258,16 @@ func (s *shard) drainTo(millionths int) {
 		d.had = s.subs.n
 	}
 	d.at = millionths
-	for ; int64(d.left)*1e6 < int64(d.had)*int64(millionths) && d.next < s.subs.end(); d.next++ {
+	for leave := share(d.had, millionths); d.left < leave && d.next < s.subs.end(); d.next++ {
 		if u := s.subs.at(d.next); u != nil && u.lane != nil {
 			s.farewell(d.next, u)
 			d.left++
 		}
 	}
 }
+
+// share is so many millionths of n, on any word size.
+func share(n, millionths int) int { return int(int64(n) * int64(millionths) / 1e6) }
 
 // farewell closes a sub, and tells it when to come back.
 func (s *shard) farewell(i int32, u *sub) {

@@ -12,13 +12,13 @@ import (
 // When ctx is done, the rest ends at once and its error is returned. A hub
 // that has been drained serves nobody any more.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
-	h.mu.Lock()
-	if !isClosed(h.draining) {
-		h.over = over
-		close(h.draining)
-	}
-	h.start.Do(func() {}) // nothing starts from here on
-	h.mu.Unlock()
+	h.locked(func() {
+		if !isClosed(h.draining) {
+			h.over = over
+			close(h.draining)
+		}
+		h.start.Do(func() {}) // nothing starts from here on
+	})
 
 	begun := time.Now()
 	step := time.NewTicker(20 * time.Millisecond)
@@ -39,16 +39,12 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 				done = gone && h.parked.Load() == 0
 				break
 			}
-			h.mu.Lock()
-			shut(h.last)
-			h.mu.Unlock()
+			h.locked(func() { shut(h.last) })
 			done = gone || since > over+lastCall
 		}
 	}
 
-	h.mu.Lock()
-	shut(h.ended)
-	h.mu.Unlock()
+	h.locked(func() { shut(h.ended) })
 	h.outputs.interrupt()
 	if h.engine != nil {
 		h.engine.stop()
@@ -64,6 +60,13 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// locked makes a transition.
+func (h *Hub) locked(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
 }
 
 // lastCall is how long whoever is late at the end of a drain may take to say

@@ -257,6 +257,15 @@ func TestBurst(t *testing.T) {
 	}
 }
 
+// Run it with GOARCH=386, too.
+func TestShareDoesNotOverflow(t *testing.T) {
+	for _, n := range []int{0, 3, 5000, 1 << 20} {
+		if got := share(n, 1e6); got != n {
+			t.Errorf("all of %d are %d", n, got)
+		}
+	}
+}
+
 func TestSlab(t *testing.T) {
 	var s slab
 	r := rand.New(rand.NewPCG(1, 2))

@@ -27,9 +27,11 @@ func hint(collection string, id, page bson.RawValue, at change.Position) change.
 	return h
 }
 
-// touched says what a change of a page touched.
+// touched says what a change of a page touched: everything, where the event does
+// not say.
 func touched(event bson.Raw) (t change.Touched) {
-	if operation, _ := event.Lookup("operationType").StringValueOK(); operation != "update" {
+	operation, _ := event.Lookup("operationType").StringValueOK()
+	if _, described := event.Lookup("updateDescription").DocumentOK(); operation != "update" || !described {
 		return change.Identity | change.Hosts
 	}
 	note := func(field string) {

@@ -160,16 +160,17 @@ func TestConvergence(t *testing.T) {
 		return s.client.Differs(truth(s.page), true)
 	})
 
-	told := 0
+	told, alarmed := 0, 0
 	for _, s := range all {
 		s.mu.Lock()
 		if len(s.errors) > 0 {
 			t.Errorf("a subscriber of %s: %s", s.page, strings.Join(s.errors[:min(3, len(s.errors))], "; "))
 		}
 		told += s.excused
+		alarmed += s.alarmed
 		s.mu.Unlock()
 	}
-	t.Logf("%d writes, %d failed, struck %v; every message once and in order, but for %d gaps, all told of", *steps, w.failed, struck, told)
+	t.Logf("%d writes, %d failed, struck %v; every message once and in order, but for %d gaps, all told of; %d times told where nothing was missing", *steps, w.failed, struck, told, alarmed)
 }
 
 // settle waits until nothing is left to say about any subscriber.

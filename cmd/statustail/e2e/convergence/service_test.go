@@ -244,3 +244,38 @@ func TestMissingPrivilege(t *testing.T) {
 		}
 	}
 }
+
+// What was said on a page is not for the readers of the page that has its slug
+// next, whether anybody watched it or not.
+func TestPastGoesWithThePage(t *testing.T) {
+	t.Parallel()
+	b := startBench(t)
+	ctx := context.Background()
+	const stream = "/p0/live/v2/status_page"
+	first := hundtest.Open(t, b.server.URL+stream)
+	start := first.Next("init_event").ID
+	first.Close()
+	b.publish(t, 1)
+	pages := b.db.Collection("pages")
+	if _, err := pages.DeleteOne(ctx, bson.M{"_id": "p0"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pages.InsertOne(ctx, bson.M{"_id": "p0", "name": "Another"}); err != nil {
+		t.Fatal(err)
+	}
+	b.publish(t, 2)
+	next := hundtest.Open(t, b.server.URL+stream)
+	next.Next("init_event")
+	if b.publish(t, 3); len(next.LastID) == 0 {
+		t.Error("no id")
+	}
+	next.Await("message 3", isMessage(3))
+
+	late := hundtest.Open(t, b.server.URL+stream, "Last-Event-ID", start)
+	if e := late.Next("init_event"); told(t, e)["recovered"] != false {
+		t.Errorf("from before the page: %s", e.Data)
+	}
+	if _, before := late.Await("message 3", isMessage(3)); !slices.Equal(messages(before), []string{"2"}) {
+		t.Errorf("from before the page: messages %v", messages(before))
+	}
+}

@@ -35,6 +35,7 @@ type subscriber struct {
 	// messages_dropped has said.
 	told    bool
 	excused int // gaps that were told of
+	alarmed int // times when nothing was missing of what might have been
 	errors  []string
 }
 
@@ -124,6 +125,8 @@ func (s *subscriber) count(data []byte) {
 		s.errors = append(s.errors, fmt.Sprintf("message %d came after %d, and nothing was said, at %s", n, s.last, s.lastID))
 	case n > s.last+1:
 		s.excused++
+	case s.told:
+		s.alarmed++
 	}
 	s.last, s.told = max(s.last, n), false
 }
