@@ -7,7 +7,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"statustail/stream/change"
 )
+
+func TestJSONLog(t *testing.T) {
+	var out bytes.Buffer
+	log := newLogger(serveConfig{LogLevel: "info", LogFormat: "json"}, &out)
+	log.Info("caught up", "took", 1500*time.Millisecond, "position", change.NewPosition(0x6b05a5e0, 6))
+	if got := out.String(); !strings.Contains(got, `"took":1.5,"position":"6b05a5e000000006"`) {
+		t.Errorf("got %s", got)
+	}
+}
 
 func TestLogCannotBeFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

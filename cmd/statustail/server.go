@@ -213,6 +213,7 @@ func (s *server) handler() http.Handler {
 		Tag:            widget.Tag,
 		TrustedProxies: s.proxies,
 		Logger:         s.log,
+		Registerer:     s.metrics,
 		Observe:        s.opsLog.Observe,
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"statustail/stream/fanout"
 	"statustail/stream/live"
@@ -29,10 +30,14 @@ type Config struct {
 	// TrustedProxies may name the client in X-Forwarded-For, beside loopback
 	// and Unix sockets, which always may.
 	TrustedProxies []netip.Prefix
-	Logger         *slog.Logger // nil: discard
+	Logger         *slog.Logger          // nil: discard
+	Registerer     prometheus.Registerer // nil: no metrics
 	// Observe, unless nil, is told of refusals, for the operators' log.
 	Observe func(live.Activity)
 }
+
+// streamPath is what the paths of all streams have in them.
+const streamPath = "/live/v2/"
 
 type api struct {
 	Config
@@ -54,14 +59,14 @@ func New(cfg Config) http.Handler {
 	r.UseRawPath = true // ids may hold any character, a slash included
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
-	r.Use(a.recoverPanics)
+	r.Use(measured(a.Registerer), a.recoverPanics)
 	r.NoRoute(func(c *gin.Context) { refuse(c, http.StatusNotFound, "there is nothing at this path") })
 	r.NoMethod(func(c *gin.Context) {
 		refuse(c, http.StatusMethodNotAllowed, "only GET, HEAD and OPTIONS are served here")
 	})
 
 	for _, base := range []string{"", "/:page"} {
-		for _, path := range []string{"/live/v2/status_page", "/live/v2/component/:component"} {
+		for _, path := range []string{streamPath + "status_page", streamPath + "component/:component"} {
 			r.GET(base+path, a.stream)
 			r.OPTIONS(base+path, a.preflight)
 		}

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"statustail/stream/change"
 	"statustail/stream/fanout"
 	"statustail/stream/hund"
@@ -196,7 +199,7 @@ func TestStatusCodes(t *testing.T) {
 		{"/acme", 200, ""},
 		{"/widget.js", 200, ""},
 		{"/-/demo/corner", 200, ""},
-		{"/-/page.css", 200, ""},
+		{stylePath, 200, ""},
 
 		{"/nobody/live/v2/status_page", 404, ""},
 		{"/acme/live/v2/component/nothing", 404, ""},
@@ -462,4 +465,57 @@ func FuzzClientAddr(f *testing.F) {
 			t.Errorf("%q gives the key %q", forwarded, key)
 		}
 	})
+}
+
+// A page's own host shows no other page.
+func TestHostsShowTheirPageOnly(t *testing.T) {
+	s := start(t)
+	for _, test := range []struct {
+		host, path string
+		want       int
+	}{
+		{"status.acme.example", "/state.json", 200},
+		{"status.acme.example", "/acme/state.json", 200},
+		{"status.acme.example", "/open/state.json", 404},
+		{"status.acme.example", "/open", 404},
+		{"other.example", "/open/state.json", 200},
+		{"other.example", "/state.json", 404},
+	} {
+		req, err := http.NewRequest(http.MethodGet, s.URL+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = test.host
+		res, err := s.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != test.want {
+			t.Errorf("%s%s: %d, want %d", test.host, test.path, res.StatusCode, test.want)
+		}
+	}
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	h := New(Config{Registerer: reg})
+	for range 3 {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, stylePath, nil))
+	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/no/such/path/at/all", nil))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, stylePath, nil))
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`statustail_http_requests_total{code="404",route="none"} 1`,
+		`statustail_http_requests_total{code="405",route="none"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s in\n%s", want, w.Body)
+		}
+	}
+	if !strings.Contains(w.Body.String(), stylePath) {
+		t.Errorf("no route of the style in\n%s", w.Body)
+	}
 }

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -24,14 +26,17 @@ var errPrivate = errors.New("private")
 func (a *api) find(c *gin.Context) (*live.Page, error) {
 	ctx := c.Request.Context()
 	id := c.Param("page")
-	if id == "" {
+	if id != "" && !schema.IsSlug(id) {
+		return nil, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
+	}
+	switch name := host(c.Request); {
+	case id == "":
 		var err error
-		if id, err = a.Pages.Host(ctx, host(c.Request)); err != nil {
+		if id, err = a.Pages.Host(ctx, name); err != nil {
 			return nil, err
 		}
-	}
-	if !schema.IsSlug(id) {
-		return nil, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
+	case !isLocal(name) && a.isOthers(ctx, name, id):
+		return nil, fmt.Errorf("page %s on the host of another: %w", id, live.ErrNotFound)
 	}
 	pg, err := a.Pages.Open(ctx, id)
 	if err != nil {
@@ -41,6 +46,19 @@ func (a *api) find(c *gin.Context) (*live.Page, error) {
 		return nil, fmt.Errorf("page %s: %w", id, errPrivate)
 	}
 	return pg, nil
+}
+
+// ownerWithin is how long it may take to learn whose a host is. Longer, as
+// while the database is away, pages are found by slug on any host.
+const ownerWithin = 200 * time.Millisecond
+
+// isOthers reports whether a host is that of another page: it shows that page,
+// and no other.
+func (a *api) isOthers(ctx context.Context, host, id string) bool {
+	ctx, cancel := context.WithTimeout(ctx, ownerWithin)
+	defer cancel()
+	owner, err := a.Pages.Host(ctx, host)
+	return err == nil && owner != id
 }
 
 // deny answers a request whose page find did not give. A browser's own

@@ -37,6 +37,9 @@ func (p Position) Time() time.Time {
 func (p Position) Seconds() uint32   { return uint32(p >> 32) }
 func (p Position) Increment() uint32 { return uint32(p) }
 
+// MarshalText is String, so that logs in JSON do not round it.
+func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // String is 16 lower-case hex digits.
 func (p Position) String() string {
 	return fmt.Sprintf("%016x", uint64(p))

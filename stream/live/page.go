@@ -1,7 +1,9 @@
 package live
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -239,10 +241,32 @@ func (p *Page) show(doc *status.Page, now time.Time) {
 		f.channel.Publish(change.Publication{Source: src, Frames: src.frames(events, m)})
 		if len(events) > 0 {
 			p.pages.metrics.published.Add(float64(len(events)))
+			p.log(scope, events)
 			p.pages.observe("publish", p.slug+"/"+scope, fmt.Sprintf("%d events", len(events)), 0)
 		}
 	}
 	p.arm(view, now)
+}
+
+// log has a line for each change that the page saw.
+func (p *Page) log(scope string, events []status.Event) {
+	log := p.pages.cfg.Logger
+	if !log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for _, e := range events {
+		attrs := []any{"page", p.slug, "event", e.Kind.String()}
+		if scope != "" {
+			attrs = append(attrs, "stream", scope)
+		}
+		if e.Component != nil {
+			attrs = append(attrs, "component", e.Component.ID, "state", e.Component.State.String())
+		}
+		if e.Issue != nil {
+			attrs = append(attrs, "issue", e.Issue.ID)
+		}
+		log.Debug("a page changed", attrs...)
+	}
 }
 
 func (p *Page) closeFeed(f *feed) {

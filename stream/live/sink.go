@@ -50,7 +50,6 @@ func (p *Pages) all() []*Page {
 
 // Hint has the pages read that the changed document belongs to, or belonged to.
 func (p *Pages) Hint(h change.Hint) {
-	p.metrics.hints.Inc()
 	p.reloads.hinted(h.ID) // before any load that this hint itself leads to
 	switch h.Collection {
 	case change.Pages:
@@ -94,7 +93,6 @@ func (p *Pages) match(h change.Hint, now time.Time) (matched bool) {
 // Message passes a message on: it is kept for those who return, whether
 // anybody watches its page or not.
 func (p *Pages) Message(m change.Message) {
-	p.metrics.messages.Inc()
 	p.cfg.Messages.Message(m, p.cfg.Encoder.Message(m.Name, m.Data))
 	p.observe("message", m.Page, m.Name, m.At)
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -23,6 +24,18 @@ const (
 	IssueEnded
 	CacheRebuilt // uptime was recalculated
 )
+
+var eventKinds = [...]string{
+	"init", "status_created", "page_degraded", "page_restored", "issue_created", "issue_updated", "issue_resolved",
+	"issue_reopened", "issue_cancelled", "issue_started", "issue_ended", "cache_rebuilt",
+}
+
+func (k EventKind) String() string {
+	if int(k) < len(eventKinds) {
+		return eventKinds[k]
+	}
+	return fmt.Sprintf("EventKind(%d)", uint8(k))
+}
 
 // An Event is one difference between two views.
 type Event struct {

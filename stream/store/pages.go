@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -73,7 +72,7 @@ func (in *PageInput) fields() (bson.D, error) {
 		}
 		lower := make([]string, 0, len(list.values))
 		for _, v := range list.values {
-			v = strings.ToLower(v)
+			v = sentOrigin(v) // of a host it is the host in lower case
 			if err := list.check(v); err != nil {
 				return nil, err
 			}
