@@ -67,8 +67,8 @@ func (r *reloader) alone(pg *Page, err error, now time.Time) (gaveUp []*Page) {
 	return nil
 }
 
-// wait lets the database come back, and gives up the pages that are new:
-// nobody waits for as long as that. The caller holds mu.
+// wait lets the database come back, and gives up the pages that are new: their
+// requests do not wait for as long as that. The caller holds mu.
 func (r *reloader) wait(now time.Time) (gaveUp []*Page) {
 	if r.resume.IsZero() {
 		r.cfg.Logger.Warn("pages cannot be read; retrying", "error", r.err)

@@ -284,7 +284,7 @@ func (p *Page) onTransition() {
 	}
 }
 
-// tidy closes the streams that nobody has read for Linger, and forgets the
+// tidy closes the streams that had no subscriber for Linger, and forgets the
 // page with the last of them.
 func (p *Page) tidy(now time.Time) {
 	p.mu.Lock()

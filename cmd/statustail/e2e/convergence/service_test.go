@@ -246,7 +246,7 @@ func TestMissingPrivilege(t *testing.T) {
 }
 
 // What was said on a page is not for the readers of the page that has its slug
-// next, whether anybody watched it or not.
+// next, whether it was watched or not.
 func TestPastGoesWithThePage(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
