@@ -53,6 +53,13 @@ type feed struct {
 	idle    time.Time // since when nobody subscribes
 }
 
+func (f *feed) name(p *Page) string {
+	if f.scope == "" {
+		return p.slug
+	}
+	return p.slug + "/" + f.scope
+}
+
 // ID is the page's slug.
 func (p *Page) ID() string { return p.slug }
 
@@ -239,7 +246,7 @@ func (p *Page) show(doc *status.Page, now time.Time) {
 		f.channel.Publish(change.Publication{Source: src, Frames: src.frames(events, m)})
 		if len(events) > 0 {
 			p.pages.metrics.published.Add(float64(len(events)))
-			p.pages.observe("publish", p.slug+"/"+scope, fmt.Sprintf("%d events", len(events)), 0)
+			p.pages.observe("publish", f.name(p), fmt.Sprintf("%d events", len(events)), 0)
 		}
 	}
 	p.arm(view, now)
@@ -248,7 +255,7 @@ func (p *Page) show(doc *status.Page, now time.Time) {
 func (p *Page) closeFeed(f *feed) {
 	f.channel.Close()
 	delete(p.feeds, f.scope)
-	p.pages.observe("close", p.slug+"/"+f.scope, "", 0)
+	p.pages.observe("close", f.name(p), "", 0)
 }
 
 // end closes all streams for good. The caller holds mu.
