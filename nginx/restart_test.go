@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"statustail/cmd/statustail/programtest"
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
 )
 
 // pair is two servers of one database, behind one nginx.

@@ -6,9 +6,10 @@ import (
 	"html/template"
 	"net/http"
 	"path"
-	"regexp"
 	"strings"
 	"sync"
+
+	"statustail/stream/schema"
 )
 
 // demo holds the pages that show the widget at work: layout.html is around
@@ -44,12 +45,10 @@ type demoPage struct {
 	Integrity      string
 }
 
-var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
 // pageParameter is the slug that the query asks for, or "demo", which a
 // server that starts with an empty database has made.
 func pageParameter(r *http.Request) string {
-	if page := r.URL.Query().Get("page"); slug.MatchString(page) {
+	if page := r.URL.Query().Get("page"); schema.IsSlug(page) {
 		return page
 	}
 	return "demo"

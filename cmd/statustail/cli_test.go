@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"statustail/stream/embedded"
+	"statustail/stream/mongodb/mongodbtest"
 )
 
 // exec runs the program.
@@ -111,6 +114,28 @@ func TestUnreachableDatabase(t *testing.T) {
 	}
 	if err := unreachable("mongodb://127.0.0.1:27018/", true, errors.New("connection refused")); !strings.Contains(err.Error(), "start statustail here first") {
 		t.Errorf("by default: %v", err)
+	}
+}
+
+// A server that only speaks like MongoDB is refused in one line, by a command
+// and by serve, which would wait for one that is away.
+func TestOtherProducts(t *testing.T) {
+	other := mongodbtest.Start(t, mongodbtest.Config{Script: func(name string, _ bson.Raw) bson.D {
+		if name == "buildInfo" {
+			return bson.D{{Key: "ok", Value: 1.0}, {Key: "version", Value: "7.0.77"}, {Key: "ferretdb", Value: bson.D{{Key: "version", Value: "v2.5.0"}}}}
+		}
+		return nil
+	}})
+	uri := "mongodb://" + other.Addr() + "/?directConnection=true"
+	for _, args := range [][]string{
+		{"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--mongodb-uri", uri},
+		{"init", "--mongodb-uri", uri},
+	} {
+		code, _, stderr := exec(t, nil, args...)
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		if last := lines[len(lines)-1]; code != exitFailure || !strings.HasPrefix(last, "statustail: ") || !strings.Contains(last, "the server is FerretDB 2") {
+			t.Errorf("%s: status %d, %q", args[0], code, stderr)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/hund"
+	"statustail/stream/mongodb"
 	"statustail/stream/store"
 )
 
@@ -56,12 +56,12 @@ func (f *databaseFlags) with(a *app, do func(ctx context.Context, s *store.Store
 	// The store checks what it is given before it asks the database anything,
 	// so a mistake is told as one even while there is no database.
 	err = do(ctx, store.New(client.Database(f.Database), store.Config{
-		Logger: logTo(a.stderr), Reserved: hund.Reserved,
+		Logger: logTo(a.stderr),
 	}))
 	switch {
 	case err != nil && a.ctx.Err() != nil:
 		return a.ctx.Err()
-	case store.IsUnreachable(err), err != nil && strings.Contains(err.Error(), "auth error"):
+	case mongodb.IsUnreachable(err), err != nil && strings.Contains(err.Error(), "auth error"):
 		return unreachable(uri, f.MongodbURI == "", err)
 	}
 	return err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,27 +11,27 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/embedded"
-	"statustail/stream/hund"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 	"statustail/stream/store"
 	"statustail/stream/tail"
 )
-
-// eventLife is how long application events stay in the embedded database,
-// which has no TTL index to see to it: as long as elsewhere.
-const eventLife = 24 * time.Hour
 
 // openDatabase connects to the database, or starts the embedded one.
 func (s *server) openDatabase(ctx context.Context) (err error) {
 	uri := s.cfg.MongodbURI
 	if uri == "" {
-		s.db, err = embedded.Open(ctx, embedded.Config{Dir: s.cfg.Data, Listen: s.cfg.EmbeddedListen, Logger: s.log})
+		s.db, err = embedded.Open(ctx, embedded.Config{
+			Dir: s.cfg.Data, Listen: s.cfg.EmbeddedListen, Logger: s.log,
+			LogEvents: s.cfg.EmbeddedLogEvents, LogBytes: int64(s.cfg.EmbeddedLogSize) << 20,
+		})
 		if err != nil {
 			return err
 		}
 		uri = s.db.URI()
 	}
-	s.client, err = mongo.Connect(options.Client().ApplyURI(uri).SetAppName("statustail").
-		SetServerSelectionTimeout(5 * time.Second))
+	opts := options.Client().ApplyURI(uri).SetAppName("statustail").SetServerSelectionTimeout(5 * time.Second)
+	s.client, err = mongo.Connect(opts)
 	if err != nil {
 		return usagef("--mongodb-uri: %s", redact(err.Error(), uri))
 	}
@@ -38,8 +39,11 @@ func (s *server) openDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if readFrom == nil {
+		readFrom = opts.ReadPreference
+	}
 	s.store = store.New(s.client.Database(s.cfg.Database), store.Config{
-		Logger: s.log, Registerer: s.metrics, ReadPreference: readFrom, Reserved: hund.Reserved,
+		Logger: s.log, Registerer: s.metrics, ReadPreference: readFrom,
 	})
 	if s.db == nil {
 		return nil
@@ -78,11 +82,7 @@ const detectEvery = 2 * time.Second
 func (s *server) follow(ctx context.Context) error {
 	cfg := tail.Config{
 		Client: s.client, Database: s.cfg.Database, Replay: cmp.Or(s.cfg.Replay, -1), // 0 means none here
-		Reserved: hund.Reserved, Logger: s.log, Registerer: s.metrics,
-	}
-	if s.db != nil {
-		s.pages.Trust(true)
-		return tail.NewEmbedded(cfg, s.db).Follow(ctx, s.pages)
+		Logger: s.log, Registerer: s.metrics,
 	}
 	for attempt := 0; ; attempt++ {
 		follower, source, err := tail.New(ctx, tail.Source(s.cfg.Source), cfg)
@@ -94,8 +94,11 @@ func (s *server) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if unsupported := (*mongodb.UnsupportedError)(nil); errors.As(err, &unsupported) {
+			return fmt.Errorf("--mongodb-uri: %w", unsupported)
+		}
 		if attempt == 0 {
-			s.log.Warn("the database cannot be reached; waiting for it", "error", redact(err.Error(), s.cfg.MongodbURI))
+			s.log.Warn("the database cannot be followed yet; waiting for it", "error", redact(err.Error(), s.cfg.MongodbURI))
 			s.pages.Lost(err)
 		}
 		select {
@@ -109,7 +112,7 @@ func (s *server) follow(ctx context.Context) error {
 // trimEvents deletes old application events until ctx is done.
 func (s *server) trimEvents(ctx context.Context) {
 	for {
-		if _, err := s.store.TrimEvents(ctx, time.Now().Add(-eventLife)); err != nil && ctx.Err() == nil {
+		if _, err := s.store.TrimEvents(ctx, time.Now().Add(-schema.EventLife)); err != nil && ctx.Err() == nil {
 			s.log.Warn("deleting old application events failed; trying again in an hour", "error", err)
 		}
 		select {

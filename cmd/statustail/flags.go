@@ -14,14 +14,17 @@ import (
 type serveConfig struct {
 	Listen      []string `default:":8080" placeholder:"ADDR" help:"Where browsers and nginx connect: host:port, unix:/path, or systemd for the sockets of a socket unit. Repeatable."`
 	OpsListen   string   `default:"127.0.0.1:9090" placeholder:"ADDR" help:"Health, metrics and the operators' live log. Empty: none."`
+	OpsHost     []string `placeholder:"NAME" help:"Names by which operators ask, beside addresses and names of the local network. Repeatable."`
 	PprofListen string   `placeholder:"ADDR" help:"Go profiles. Default: none."`
 
-	MongodbURI     string `name:"mongodb-uri" placeholder:"URI" help:"The MongoDB to serve from. Default: an embedded database."`
-	Database       string `default:"statustail" help:"The database in it."`
-	Data           string `default:"./statustail-data" placeholder:"DIR" help:"Where the embedded database keeps its files."`
-	EmbeddedListen string `default:"127.0.0.1:27018" placeholder:"ADDR" help:"Where the embedded database listens; loopback only."`
-	Source         string `default:"auto" enum:"auto,changestream,capped" help:"How changes are noticed: auto, changestream or capped."`
-	ReadPreference string `placeholder:"MODE" help:"Which members pages are read from: primary, primaryPreferred, secondary, secondaryPreferred or nearest. Default: as the URI says."`
+	MongodbURI        string `name:"mongodb-uri" placeholder:"URI" help:"The MongoDB to serve from. Default: an embedded database."`
+	Database          string `default:"statustail" help:"The database in it."`
+	Data              string `default:"./statustail-data" placeholder:"DIR" help:"Where the embedded database keeps its files."`
+	EmbeddedListen    string `default:"127.0.0.1:27018" placeholder:"ADDR" help:"Where the embedded database listens; loopback only."`
+	EmbeddedLogEvents int    `default:"50000" placeholder:"N" help:"How many changes the embedded database keeps for change streams to go on from."`
+	EmbeddedLogSize   int    `default:"64" placeholder:"MIB" help:"How much of them it keeps, in MiB, in memory and on disk each."`
+	Source            string `default:"auto" enum:"auto,changestream,capped" help:"How changes are noticed: auto, changestream or capped."`
+	ReadPreference    string `placeholder:"MODE" help:"Which members pages are read from: primary, primaryPreferred, secondary, secondaryPreferred or nearest. Default: as the URI says."`
 
 	Replay            time.Duration `default:"10m" help:"How far back a reconnecting browser is sent what it missed."`
 	Ping              time.Duration `default:"60s" help:"How often each subscriber gets a ping_event."`
@@ -84,6 +87,8 @@ func (c *serveConfig) validate() error {
 		return usagef("--drain must not be negative")
 	case c.RetryMin < time.Millisecond || c.RetryMax < c.RetryMin:
 		return usagef("--retry-min must be at least 1ms, and --retry-max no shorter")
+	case c.EmbeddedLogEvents < 100 || c.EmbeddedLogSize < 1:
+		return usagef("--embedded-log-events must be at least 100, and --embedded-log-size 1")
 	case c.ReloadConcurrency < 1:
 		return usagef("--reload-concurrency must be at least 1")
 	case c.MaxSubscribers < 0, c.MaxSubscribersPerPage < 0, c.MaxSubscribersPerIP < 0, c.MaxParked < 0:

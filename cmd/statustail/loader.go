@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"hash/fnv"
-	"time"
 
 	"statustail/stream/change"
 	"statustail/stream/live"
@@ -12,65 +9,31 @@ import (
 	"statustail/stream/store"
 )
 
-// loader has the store read for the live pages.
+// A loader has the store read for the live pages, which name what they want in
+// types of their own.
 type loader struct{ *store.Store }
 
 func (l loader) Load(ctx context.Context, slugs []string, after change.Position) (map[string]live.Reading, change.Position, error) {
 	pages, at, err := l.Store.Load(ctx, slugs, after)
+	if err != nil {
+		return nil, 0, err
+	}
 	readings := make(map[string]live.Reading, len(pages))
-	for slug, page := range pages {
-		encoded, err := json.Marshal(page)
-		if err != nil {
-			return nil, 0, err
-		}
-		h := fnv.New64a()
-		h.Write(encoded)
-		past := page.PastIncidents
-		readings[slug] = live.Reading{Hash: h.Sum64(), Decode: func() (status.Page, error) {
-			page.PastIncidents = past
-			return page, nil
-		}}
+	for slug, r := range pages {
+		readings[slug] = live.Reading(r)
 	}
-	return readings, at, err
+	return readings, at, nil
 }
 
-func (l loader) PastIncidents(ctx context.Context, wanted map[string][]string, after change.Position) (map[string]map[string]time.Time, error) {
-	slugs := make([]string, 0, len(wanted))
-	for slug := range wanted {
-		slugs = append(slugs, slug)
+func (l loader) Issues(ctx context.Context, refs []live.IssueRef, after change.Position) (map[live.IssueRef]status.Issue, error) {
+	wanted := make([]store.IssueRef, len(refs))
+	for i, ref := range refs {
+		wanted[i] = store.IssueRef(ref)
 	}
-	pages, _, err := l.Store.Load(ctx, slugs, after)
-	past := make(map[string]map[string]time.Time)
-	for slug, page := range pages {
-		past[slug] = page.PastIncidents
+	found, err := l.Store.Issues(ctx, wanted, after)
+	issues := make(map[live.IssueRef]status.Issue, len(found))
+	for ref, issue := range found {
+		issues[live.IssueRef(ref)] = issue
 	}
-	return past, err
-}
-
-func (l loader) Hosts(ctx context.Context, hosts []string, _ change.Position) (map[string]string, error) {
-	found := make(map[string]string)
-	for _, host := range hosts {
-		slug, ok, err := l.PageByHost(ctx, host)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			found[host] = slug
-		}
-	}
-	return found, nil
-}
-
-func (l loader) Issues(ctx context.Context, refs []live.IssueRef, _ change.Position) (map[live.IssueRef]status.Issue, error) {
-	found := make(map[live.IssueRef]status.Issue)
-	for _, ref := range refs {
-		is, ok, err := l.Issue(ctx, ref.Page, ref.ID)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			found[ref] = is
-		}
-	}
-	return found, nil
+	return issues, err
 }

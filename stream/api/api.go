@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"regexp"
 
 	"github.com/gin-gonic/gin"
 
@@ -39,9 +38,6 @@ type api struct {
 	Config
 }
 
-// slug is the schema's rule for page ids.
-var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
 // New gives the public handler. Pages are found under their slug, and without
 // it on the hosts that they list; everything of the server's own lies under
 // /-/, which is no slug.
@@ -65,8 +61,10 @@ func New(cfg Config) http.Handler {
 	})
 
 	for _, base := range []string{"", "/:page"} {
-		r.GET(base+"/live/v2/status_page", a.stream)
-		r.GET(base+"/live/v2/component/:component", a.stream)
+		for _, path := range []string{"/live/v2/status_page", "/live/v2/component/:component"} {
+			r.GET(base+path, a.stream)
+			r.OPTIONS(base+path, a.preflight)
+		}
 		r.OPTIONS(base+"/state.json", a.preflight)
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			r.Handle(method, base+"/state.json", a.state)

@@ -19,6 +19,7 @@ import (
 	"statustail/stream/fanout"
 	"statustail/stream/hund"
 	"statustail/stream/live"
+	"statustail/stream/markdown"
 	"statustail/stream/status"
 )
 
@@ -76,6 +77,7 @@ type server struct {
 
 func start(t *testing.T) *server {
 	t.Helper()
+	html, plain := markdown.Render("safe")
 	d := &database{
 		pages: map[string]status.Page{
 			"acme": {
@@ -83,7 +85,7 @@ func start(t *testing.T) *server {
 				Components: []status.Component{{ID: "a/b c", Name: "API", State: status.Operational}},
 				Issues: []status.Issue{{
 					ID: "i1", Title: "Heavy <script>alert(1)</script>", Kind: status.Incident, State: status.Degraded,
-					Components: []string{"a/b c"}, CreatedAt: time.Unix(1_700_000_100, 0), Body: status.Text{HTML: "<p>safe</p>", Plain: "safe"},
+					Components: []string{"a/b c"}, CreatedAt: time.Unix(1_700_000_100, 0), Body: status.Text{HTML: html, Plain: plain},
 					Progress: new(40),
 				}},
 			},
@@ -277,9 +279,33 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s: Vary: %q", test.path, res.Header.Get("Vary"))
 		}
 	}
-	res, _ := s.ask(t, http.MethodOptions, "/open/state.json", "Origin", "https://any.example", "Access-Control-Request-Headers", "if-none-match")
-	if res.StatusCode != 204 || !strings.Contains(res.Header.Get("Access-Control-Allow-Headers"), "If-None-Match") {
-		t.Errorf("preflight: %d %v", res.StatusCode, res.Header)
+	for _, path := range []string{"/state.json", "/live/v2/status_page", "/live/v2/component/api"} {
+		res, _ := s.ask(t, http.MethodOptions, "/open"+path, "Origin", "https://any.example", "Access-Control-Request-Headers", "last-event-id")
+		for _, header := range []string{"If-None-Match", "Last-Event-ID", "Authorization", "Cache-Control"} {
+			if res.StatusCode != 204 || !strings.Contains(res.Header.Get("Access-Control-Allow-Headers"), header) {
+				t.Errorf("preflight of %s: %d %v", path, res.StatusCode, res.Header)
+			}
+		}
+	}
+	// Credentials are for origins that are named.
+	res, _ := s.get(t, "/acme/state.json", "Origin", "https://shop.example")
+	if res.Header.Get("Access-Control-Allow-Credentials") != "true" {
+		t.Errorf("with credentials: %v", res.Header)
+	}
+	res, _ = s.get(t, "/open/state.json", "Origin", "https://any.example")
+	if res.Header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("with credentials from anywhere: %v", res.Header)
+	}
+}
+
+// A cache that asks with the tag of an answer to one origin is not told that
+// an answer with other permissions is the same.
+func TestStateETagKnowsPermissions(t *testing.T) {
+	s := start(t)
+	allowed, _ := s.get(t, "/acme/state.json", "Origin", "https://shop.example")
+	res, _ := s.get(t, "/acme/state.json", "Origin", "https://evil.example", "If-None-Match", allowed.Header.Get("ETag"))
+	if res.StatusCode != http.StatusOK || res.Header.Get("ETag") == allowed.Header.Get("ETag") {
+		t.Errorf("got %d with %v", res.StatusCode, res.Header)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"statustail/stream/live"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -29,7 +30,7 @@ func (a *api) find(c *gin.Context) (*live.Page, error) {
 			return nil, err
 		}
 	}
-	if !slug.MatchString(id) {
+	if !schema.IsSlug(id) {
 		return nil, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
 	}
 	pg, err := a.Pages.Open(ctx, id)
@@ -74,8 +75,9 @@ func host(r *http.Request) string {
 	return strings.TrimSuffix(strings.ToLower(h), ".")
 }
 
-// allow lets the page's origins read the answer (CORS). Credentials are never
-// allowed: nothing here depends on them.
+// allow lets the page's origins read the answer (CORS). Nothing here depends
+// on credentials, but an EventSource that was made with them would take no
+// answer that does not allow them: origins that the page names may have them.
 func allow(c *gin.Context, page *status.Page) {
 	h := c.Writer.Header()
 	// Caches must keep the answers to different origins apart, also where
@@ -83,15 +85,16 @@ func allow(c *gin.Context, page *status.Page) {
 	h.Add("Vary", "Origin")
 	origin := c.GetHeader("Origin")
 	switch {
-	case slices.Contains(page.Origins, "*"):
-		h.Set("Access-Control-Allow-Origin", "*")
 	case origin != "" && slices.Contains(page.Origins, origin):
 		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+	case slices.Contains(page.Origins, "*"):
+		h.Set("Access-Control-Allow-Origin", "*")
 	}
 }
 
 // preflight answers the question that a browser asks before a request with
-// headers of its own, such as If-None-Match.
+// headers of its own: those of clients that fetch a stream, and resume it.
 func (a *api) preflight(c *gin.Context) {
 	pg, err := a.find(c)
 	if err != nil {
@@ -100,7 +103,7 @@ func (a *api) preflight(c *gin.Context) {
 	}
 	allow(c, pg.Head())
 	c.Header("Access-Control-Allow-Methods", "GET, HEAD")
-	c.Header("Access-Control-Allow-Headers", "If-None-Match, Cache-Control, Last-Event-ID")
+	c.Header("Access-Control-Allow-Headers", "Authorization, Cache-Control, If-None-Match, Last-Event-ID")
 	c.Header("Access-Control-Max-Age", "86400")
 	c.Status(http.StatusNoContent)
 }

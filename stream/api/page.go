@@ -228,4 +228,4 @@ func (d pageData) Headline() string {
 func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // trusted marks the HTML of a body, which was sanitised where it was made.
-func trusted(t status.Text) template.HTML { return template.HTML(t.HTML) }
+func trusted(t status.Text) template.HTML { return template.HTML(t.HTML.String()) }

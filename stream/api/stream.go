@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/gin-gonic/gin"
@@ -12,12 +13,10 @@ import (
 // stream serves the live stream of a page or of one of its components.
 func (a *api) stream(c *gin.Context) {
 	q := fanout.Request{
-		Page:        c.Param("page"),
-		Client:      clientKey(clientAddr(c.Request, a.TrustedProxies)),
-		LastEventID: c.GetHeader("Last-Event-ID"),
-	}
-	if q.LastEventID == "" {
-		q.LastEventID = c.Query("last_event_id")
+		Page:   c.Param("page"),
+		Client: clientKey(clientAddr(c.Request, a.TrustedProxies)),
+		// The header, Hund's parameter, and that of event-source-polyfill.
+		LastEventID: cmp.Or(c.GetHeader("Last-Event-ID"), c.Query("last_event_id"), c.Query("lastEventId")),
 	}
 	pg, err := a.find(c)
 	if errors.Is(err, live.ErrUnavailable) {

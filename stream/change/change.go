@@ -8,14 +8,18 @@
 // status page looks, or how any database or wire protocol works.
 package change
 
-import "time"
+import (
+	"time"
+
+	"statustail/stream/schema"
+)
 
 // The collections whose changes matter.
 const (
-	Pages      = "pages"
-	Components = "components"
-	Issues     = "issues"
-	Events     = "events"
+	Pages      = schema.Pages
+	Components = schema.Components
+	Issues     = schema.Issues
+	Events     = schema.Events
 )
 
 // A Hint says that a document changed, and nothing about how: it may be

@@ -13,7 +13,9 @@ import (
 // and older than every other.
 type Position uint64
 
-// ErrAhead says that a position lies ahead of the database's own clock, so that no read after it can ever be answered.
+// ErrAhead says that a position lies ahead of the database's own clock, so
+// that no read after it will ever be answered. The database is not the one
+// that gave it: a new one, or a restored backup.
 var ErrAhead = errors.New("the position lies ahead of the database's clock")
 
 // NewPosition makes a position of the two halves of a BSON timestamp.

@@ -1,21 +1,18 @@
 // Package embedded is the database of a statustail that is given none:
 // FerretDB on SQLite, in this process, reachable from this machine only, by
-// any MongoDB client. Build tag noembed leaves it out.
+// any MongoDB client. To a driver it is one member of a replica set, so
+// anything can watch() it. Build tag noembed leaves it out.
 //
-// It keeps a log of every write in local.oplog.rs, which is how its changes
-// can be followed. It must never know what is stored in it or who follows it.
+// It must never know what is stored in it or who follows it.
 package embedded
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
+	"statustail/stream/embedded/replset"
 )
 
 // Config says where the database is.
@@ -24,35 +21,20 @@ type Config struct {
 	// use it. Required.
 	Dir string
 	// Listen is the address for clients, 127.0.0.1:27018 when empty. It has
-	// to be a loopback address, since the database asks nobody for a
-	// password. Port 0 takes a free one.
+	// to be a loopback address, since the database asks for no password. Port
+	// 0 takes a free one.
 	Listen string
+	// LogEvents and LogBytes bound the log of changes, which change streams
+	// read; replset.DefaultLogEvents and DefaultLogBytes when zero.
+	LogEvents int
+	LogBytes  int64
 	// Logger gets what an operator needs to know; nil is slog.Default.
 	Logger *slog.Logger
-}
 
-// The log of writes, as a replica set calls it. FerretDB writes to it
-// whenever it exists.
-const (
-	LogDatabase   = "local"
-	LogCollection = "oplog.rs"
-)
-
-// logSize is the cap in bytes that is declared for the log. FerretDB does not
-// enforce it, whoever reads the log keeps it short.
-const logSize = 64 << 20
-
-// EnsureLog makes the log of writes if it is not there. Writes before it
-// existed are not in it.
-func EnsureLog(ctx context.Context, client *mongo.Client) error {
-	err := client.Database(LogDatabase).RunCommand(ctx, bson.D{
-		{Key: "create", Value: LogCollection}, {Key: "capped", Value: true}, {Key: "size", Value: logSize},
-	}).Err()
-	var failed mongo.CommandError
-	if errors.As(err, &failed) && failed.Name == "NamespaceExists" {
-		return nil
-	}
-	return err
+	// Listener takes the place of Listen, and Intercept wraps the handling of
+	// every command. They are for tests.
+	Listener  net.Listener
+	Intercept func(replset.Handler) replset.Handler
 }
 
 func (cfg Config) listen() (string, error) {

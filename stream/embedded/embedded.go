@@ -13,11 +13,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"statustail/stream/embedded/replset"
 )
 
 // Available says whether this build contains the embedded database.
@@ -25,23 +24,16 @@ const Available = true
 
 // A DB is a running embedded database.
 type DB struct {
-	uri    string
-	dir    string
-	gate   *gate
-	cancel context.CancelFunc
-	done   chan struct{}
-	lock   *os.File
-	once   sync.Once
-	err    error
+	*replset.Server
+	uri  string
+	once sync.Once
+	stop []func() error // what Close does, the last first
+	err  error
 }
 
 // Open starts the database and returns when it answers. The context bounds
 // the start only; Close ends the database.
-func Open(ctx context.Context, cfg Config) (db *DB, err error) {
-	addr, err := cfg.listen()
-	if err != nil {
-		return nil, err
-	}
+func Open(ctx context.Context, cfg Config) (_ *DB, err error) {
 	dir, err := folder(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -50,43 +42,38 @@ func Open(ctx context.Context, cfg Config) (db *DB, err error) {
 	if err != nil {
 		return nil, err
 	}
+	opened := &DB{stop: []func() error{lock.Close}}
 	defer func() {
 		if err != nil {
-			lock.Close()
+			_ = opened.Close()
 		}
 	}()
-	if err := afterLog(ctx, dir); err != nil {
-		return nil, err
+	l := cfg.Listener
+	if l == nil {
+		if l, err = listen(cfg); err != nil {
+			return nil, err
+		}
 	}
-	l, err := listen(addr)
+	socket, err := opened.startFerretDB(ctx, cfg, dir)
 	if err != nil {
+		l.Close()
 		return nil, err
 	}
-	ferret, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
-		Logger:    slog.New(quiet{cfg.logger().Handler()}),
-		Handler:   "sqlite",
-		SQLiteURL: fileURL(dir),
+	var dialer net.Dialer
+	opened.Server, err = replset.Open(ctx, replset.Config{
+		Listener: l, Dir: dir, Fresh: isEmpty(dir), LogEvents: cfg.LogEvents, LogBytes: cfg.LogBytes,
+		Dial:      func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) },
+		Large:     func(name string) bool { return databaseSize(dir, name) > largeDatabase },
+		Created:   func(ctx context.Context, name, _ string) error { return indexIDs(ctx, dir, name) },
+		Intercept: cfg.Intercept, Logger: cfg.logger(),
 	})
 	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("embedded database in %s: %w", dir, err)
 	}
-
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	db = &DB{uri: "mongodb://" + l.Addr().String() + "/", dir: dir, cancel: cancel, done: make(chan struct{}), lock: lock}
-	go func() {
-		defer close(db.done)
-		db.err = ferret.Run(run)
-	}()
-	behind := strings.Trim(strings.TrimPrefix(ferret.MongoDBURI(), "mongodb:"), "/")
-	db.gate = openGate(l, time.Minute, func() (net.Conn, error) { return net.Dial("tcp", behind) })
-
-	if err := db.ensureLog(ctx); err != nil {
-		_ = db.end()
-		return nil, fmt.Errorf("embedded database in %s: make the log of writes: %w", dir, err)
-	}
-	return db, nil
+	opened.stop = append(opened.stop, opened.Server.Close)
+	opened.uri = "mongodb://" + l.Addr().String() + "/"
+	return opened, nil
 }
 
 // URI is where any MongoDB client on this machine reaches the database.
@@ -94,32 +81,55 @@ func (db *DB) URI() string { return db.uri }
 
 // Close ends the database and the connections to it, and waits for that.
 func (db *DB) Close() error {
-	db.once.Do(func() { db.err = errors.Join(db.end(), db.lock.Close()) })
+	db.once.Do(func() {
+		for i := len(db.stop) - 1; i >= 0; i-- {
+			db.err = errors.Join(db.err, db.stop[i]())
+		}
+	})
 	return db.err
 }
 
-// end ends all but the lock of the folder.
-func (db *DB) end() error {
-	db.gate.close()
-	db.cancel()
-	<-db.done
-	return db.err
-}
-
-// ensureLog makes the log once. The client is short-lived, because one that
-// stays costs heartbeats for nothing.
-func (db *DB) ensureLog(ctx context.Context) error {
-	client, err := mongo.Connect(options.Client().ApplyURI(db.uri).SetServerSelectionTimeout(10 * time.Second))
-	if err != nil {
-		return err
+// startFerretDB starts it on a socket in a folder that only this user can
+// enter, so that nothing gets past the proxy.
+func (db *DB) startFerretDB(ctx context.Context, cfg Config, dir string) (socket string, err error) {
+	if err := removeOldLog(dir); err != nil {
+		return "", fmt.Errorf("embedded database in %s: %w", dir, err)
 	}
-	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }()
-	return EnsureLog(ctx, client)
+	if err := indexAllIDs(ctx, dir); err != nil {
+		return "", fmt.Errorf("embedded database in %s: %w", dir, err)
+	}
+	private, err := os.MkdirTemp("", "statustail-")
+	if err != nil {
+		return "", fmt.Errorf("embedded database: make a folder for its socket: %w", err)
+	}
+	db.stop = append(db.stop, func() error { return os.RemoveAll(private) })
+	socket = filepath.Join(private, "ferretdb.sock")
+	ferret, err := ferretdb.New(&ferretdb.Config{
+		Listener:  ferretdb.ListenerConfig{Unix: socket},
+		Logger:    slog.New(quiet{cfg.logger().Handler()}),
+		Handler:   "sqlite",
+		SQLiteURL: fileURL(dir),
+	})
+	if err != nil {
+		return "", fmt.Errorf("embedded database in %s: %w", dir, err)
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- ferret.Run(run) }()
+	db.stop = append(db.stop, func() error {
+		cancel()
+		return <-done
+	})
+	return socket, nil
 }
 
 // listen tells a port in use apart from the other reasons to fail, in words
 // for the operator.
-func listen(addr string) (net.Listener, error) {
+func listen(cfg Config) (net.Listener, error) {
+	addr, err := cfg.listen()
+	if err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("embedded database: %s is in use by another program: stop it, or choose another address with --embedded-listen", addr)

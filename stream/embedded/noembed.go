@@ -6,14 +6,14 @@ import (
 	"context"
 	"errors"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
+	"statustail/stream/embedded/replset"
 )
 
 // Available says whether this build contains the embedded database.
 const Available = false
 
 // A DB is a running embedded database; this build has none.
-type DB struct{}
+type DB struct{ *replset.Server }
 
 // Open fails: the database was left out of this build.
 func Open(context.Context, Config) (*DB, error) {
@@ -25,9 +25,3 @@ func (*DB) URI() string { return "" }
 
 // Close does nothing.
 func (*DB) Close() error { return nil }
-
-// Wrote never reports anything.
-func (*DB) Wrote(context.Context) <-chan struct{} { return nil }
-
-// Trim does nothing.
-func (*DB) Trim(context.Context, []bson.ObjectID) error { return nil }

@@ -238,7 +238,8 @@ func (e *env) send(req *http.Request) (*client, error) {
 
 func (c *client) close() { c.stop() }
 
-// next reads one event, skipping nothing.
+// next reads one event, skipping nothing. A retry: counts as one, as soon as
+// its line has come, which is when clients take it.
 func (c *client) next() (event, error) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var e event
@@ -260,7 +261,10 @@ func (c *client) next() (event, error) {
 		case "id":
 			e.id = value
 		case "retry":
-			e.retry = value
+			if e != (event{}) {
+				return e, fmt.Errorf("a retry: inside the event %q", e.name)
+			}
+			return event{retry: value}, nil
 		default:
 			return e, fmt.Errorf("unknown line %.80q", line)
 		}

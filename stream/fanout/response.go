@@ -44,12 +44,14 @@ func begin(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// retry is a block that sets the client's reconnection delay to a time between
-// the two, and dispatches nothing.
+// retry is the line that sets the client's reconnection delay to a time
+// between the two. Clients take it as soon as it has come. It has no block of
+// its own, which many of them would deliver as an empty message: it stands in
+// front of the first event, or at the end of the stream.
 func retry(from, to time.Duration) []byte {
 	b := append([]byte(nil), "retry: "...)
 	b = strconv.AppendInt(b, between(from, to).Milliseconds(), 10)
-	return append(b, "\n\n"...)
+	return append(b, '\n')
 }
 
 // retry tells a subscriber when to come back.

@@ -11,6 +11,7 @@ import (
 
 	"statustail/stream/change"
 	"statustail/stream/hund/hundtest"
+	"statustail/stream/markdown"
 	"statustail/stream/status"
 )
 
@@ -187,8 +188,8 @@ func (w *world) id(prefix string) string { w.ids++; return fmt.Sprint(prefix, w.
 func (w *world) state() status.State { return status.State(w.rand.IntN(5)) }
 
 func (w *world) text() status.Text {
-	s := fmt.Sprint("text ", w.rand.IntN(1000))
-	return status.Text{HTML: "<p>" + s + "</p>", Plain: s}
+	html, plain := markdown.Render(fmt.Sprint("text ", w.rand.IntN(1000)))
+	return status.Text{HTML: html, Plain: plain}
 }
 
 func (w *world) addComponent() {

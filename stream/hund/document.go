@@ -56,6 +56,8 @@ type Facts struct {
 	Components        []Component `json:"components"`
 	Issues            []Issue     `json:"issues"`                  // standing and upcoming, newest first
 	PingInterval      float64     `json:"ping_interval,omitempty"` // seconds
+	// Truncated says that updates or bodies of issues were shortened to fit.
+	Truncated bool `json:"truncated,omitempty"`
 	Freshness
 }
 
@@ -93,6 +95,7 @@ type Issue struct {
 	StartsAt   *int64           `json:"starts_at,omitempty"`
 	EndsAt     *int64           `json:"ends_at,omitempty"`
 	Updates    []Update         `json:"updates"` // newest first
+	Truncated  bool             `json:"truncated,omitempty"`
 }
 
 // An IssueComponent is a component that an issue names, with a state of Hund's
@@ -136,14 +139,14 @@ func (e Encoder) facts(v status.View, m change.Moment) Facts {
 
 func componentOf(c status.ComponentView) Component {
 	return Component{
-		ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML), Group: c.Group,
+		ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML.String()), Group: c.Group,
 		State: fiveWords(c),
 	}
 }
 
 func issueOf(iv status.IssueView) Issue {
 	is := Issue{
-		ID: iv.ID, Title: iv.Title, Body: iv.Body.HTML, BodyText: iv.Body.Plain,
+		ID: iv.ID, Title: iv.Title, Body: iv.Body.HTML.String(), BodyText: iv.Body.Plain,
 		Label: iv.Label, Kind: string(iv.Kind), State: orNull(iv.State.String()), Progress: iv.Progress,
 		Components: make([]IssueComponent, 0, len(iv.Affected)),
 		Standing:   iv.Phase == status.Standing,
@@ -156,7 +159,7 @@ func issueOf(iv status.IssueView) Issue {
 	}
 	for _, c := range iv.Affected {
 		is.Components = append(is.Components, IssueComponent{
-			ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML), State: threeWords(c.State),
+			ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML.String()), State: threeWords(c.State),
 		})
 	}
 	for _, u := range iv.Updates {
@@ -167,7 +170,7 @@ func issueOf(iv status.IssueView) Issue {
 
 func updateOf(issueID string, u status.Update) Update {
 	return Update{
-		ID: u.ID, IssueID: issueID, Body: u.Body.HTML, BodyText: u.Body.Plain, Label: u.Label,
+		ID: u.ID, IssueID: issueID, Body: u.Body.HTML.String(), BodyText: u.Body.Plain, Label: u.Label,
 		State: orNull(u.State.String()), CreatedAt: u.CreatedAt.Unix(),
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"statustail/stream/change"
+	"statustail/stream/markdown"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -27,15 +29,15 @@ func samplePage() status.Page {
 		Components: []status.Component{
 			{ID: "web", Name: "Website", Position: 2, State: status.Operational},
 			{ID: "api", Name: "API", Group: "Core", Position: 1, State: status.PartialOutage,
-				Description: status.Text{HTML: "<p>REST &amp; gRPC</p>", Plain: "REST & gRPC"},
+				Description: text("REST & gRPC"),
 				History:     []status.StateChange{{State: status.Outage, At: at(-90)}, {State: status.PartialOutage, At: at(-60)}}},
 			{ID: "db", Name: "Database", Position: 3, State: status.Operational},
 		},
 		Issues: []status.Issue{
 			{ID: "i1", Title: "Heavy load", Kind: status.Incident, State: status.Degraded, Components: []string{"api", "gone"},
-				Label: "Investigating", Body: status.Text{HTML: "<p>We look.</p>", Plain: "We look."}, Progress: &progress, CreatedAt: at(-30),
+				Label: "Investigating", Body: text("We look."), Progress: &progress, CreatedAt: at(-30),
 				Updates: []status.Update{
-					{ID: "u1", Label: "Identified", Body: status.Text{HTML: "<p>Found\u2028it</p>", Plain: "Found\u2028it"}, State: status.PartialOutage, CreatedAt: at(-20)},
+					{ID: "u1", Label: "Identified", Body: text("Found\u2028it"), State: status.PartialOutage, CreatedAt: at(-20)},
 					{ID: "u2", Label: "Monitoring", CreatedAt: at(-10)},
 				}},
 			{ID: "i2", Title: "Disk swap", Kind: status.Maintenance, State: status.Outage, Components: []string{"db"}, CreatedAt: at(-45),
@@ -182,15 +184,17 @@ func TestTag(t *testing.T) {
 	}
 }
 
-func TestReserved(t *testing.T) {
-	for _, name := range []string{"init_event", "ping_event", "degraded", "issue_created", "cache_grown", "message", "error", "open", "messages_dropped"} {
-		if !Reserved(name) {
+// What the protocol says, an application cannot say in its name.
+func TestNamesAreReserved(t *testing.T) {
+	for _, name := range eventNames {
+		if !schema.Reserved(name) {
 			t.Errorf("%q is free for applications", name)
 		}
 	}
-	for _, name := range []string{"deploy", "init_event2", ""} {
-		if Reserved(name) {
-			t.Errorf("%q is reserved", name)
-		}
-	}
+}
+
+// text is Markdown in both its forms.
+func text(md string) status.Text {
+	html, plain := markdown.Render(md)
+	return status.Text{HTML: html, Plain: plain}
 }

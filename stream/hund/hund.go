@@ -32,8 +32,12 @@ type Encoder struct {
 // Facts encodes what of the state of a view the clock alone does not change:
 // the large part of init_event and of state.json. It is made once for every
 // change, and goes into what Init and State return.
+//
+// It is at most MaxFacts bytes as long as there are not too many components
+// and issues in all: what is left out for that, and still there at the issue's
+// own URL, is said by truncated.
 func (e Encoder) Facts(v status.View, m change.Moment) []byte {
-	facts := marshal(e.facts(v, m))
+	facts := bounded(e.facts(v, m))
 	facts[0] = ',' // more stands before it
 	return facts
 }
@@ -122,15 +126,4 @@ func Standard(name string) bool {
 		}
 	}
 	return false
-}
-
-// Reserved reports whether an application may not use a name for its events:
-// the protocol's own words, and those that an EventSource itself fires.
-func Reserved(name string) bool {
-	switch name {
-	case "open", "message", "error",
-		"page_changed", "messages_dropped", "token_expired": // ours
-		return true
-	}
-	return Standard(name)
 }

@@ -15,12 +15,17 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/text"
+
+	"statustail/stream/schema"
 )
 
-// MaxInput is how much of a body is rendered, in bytes: some three thousand
-// words. The rest is cut off, and an ellipsis says so. The parser takes time
-// quadratic in hostile input, half a second at this length.
-const MaxInput = 16 << 10
+// HTML is a body that is safe to put into anybody's page as it is. Only this
+// package makes one, so nothing that has not been through Render can be taken
+// for it. The zero HTML is empty, and == compares.
+type HTML struct{ safe string }
+
+// String is the HTML as text.
+func (h HTML) String() string { return h.safe }
 
 // Both are safe for concurrent use. goldmark leaves raw HTML out unless it is
 // told otherwise, so two independent layers stand between a body and a page.
@@ -54,15 +59,19 @@ func newPolicy() *bluemonday.Policy {
 // valid UTF-8 is replaced, what is too long is cut, and what a body may not
 // contain is left out. Both forms are trimmed; an empty body gives two empty
 // strings.
-func Render(md string) (safeHTML, plain string) {
+//
+// No more than schema.MaxBody bytes are rendered; the rest is cut off, and an
+// ellipsis says so. The parser takes half a second for hostile input of that
+// length.
+func Render(md string) (safe HTML, plain string) {
 	md = clean(md)
 	if strings.TrimSpace(md) == "" {
-		return "", ""
+		return HTML{}, ""
 	}
 	// A body must never take the server down, whatever it makes a parser do.
 	defer func() {
 		if recover() != nil {
-			safeHTML, plain = "<p>"+html.EscapeString(md)+"</p>", md
+			safe, plain = HTML{"<p>" + html.EscapeString(md) + "</p>"}, md
 		}
 	}()
 	src := []byte(md)
@@ -71,14 +80,14 @@ func Render(md string) (safeHTML, plain string) {
 	if err := parser.Renderer().Render(&out, src, doc); err != nil {
 		panic(err) // a bytes.Buffer does not fail
 	}
-	return strings.TrimSpace(string(policy.SanitizeBytes(out.Bytes()))), plainText(doc, src)
+	return HTML{strings.TrimSpace(string(policy.SanitizeBytes(out.Bytes())))}, plainText(doc, src)
 }
 
 // clean bounds the input and removes what has no place in text: invalid
 // UTF-8, and control characters other than tab and line feed.
 func clean(md string) string {
-	if len(md) > MaxInput {
-		n := MaxInput
+	if len(md) > schema.MaxBody {
+		n := schema.MaxBody
 		for n > 0 && !utf8.RuneStart(md[n]) {
 			n--
 		}

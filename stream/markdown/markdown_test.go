@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
+
+	"statustail/stream/schema"
 )
 
 func TestRender(t *testing.T) {
@@ -44,7 +46,7 @@ func TestRender(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			gotHTML, gotPlain := Render(c.md)
-			if gotHTML != c.html {
+			if gotHTML.String() != c.html {
 				t.Errorf("HTML\n got %q\nwant %q", gotHTML, c.html)
 			}
 			if gotPlain != c.plain {
@@ -55,23 +57,23 @@ func TestRender(t *testing.T) {
 }
 
 func TestRenderBoundsItsInput(t *testing.T) {
-	safe, plain := Render(strings.Repeat("é", MaxInput))
-	if n := len(plain); n > MaxInput+len("…") {
+	safe, plain := Render(strings.Repeat("é", schema.MaxBody))
+	if n := len(plain); n > schema.MaxBody+len("…") {
 		t.Errorf("plain text has %d bytes", n)
 	}
-	if !strings.HasSuffix(plain, "…") || !utf8.ValidString(plain) || !utf8.ValidString(safe) {
+	if !strings.HasSuffix(plain, "…") || !utf8.ValidString(plain) || !utf8.ValidString(safe.String()) {
 		t.Errorf("cut badly: %q", plain[len(plain)-8:])
 	}
 }
 
 // Inputs that are known to make Markdown parsers take quadratic time or to
-// nest without end. What keeps them bearable is MaxInput.
+// nest without end. What keeps them bearable is schema.MaxBody.
 var nested = []string{">", "[", "![", "*a_ ", "`", "<", "- ", "[a](", "&", "|a", "\\", "~~a", "http://a "}
 
 func TestRenderNested(t *testing.T) {
 	for _, unit := range nested {
-		safe, _ := Render(strings.Repeat(unit, MaxInput/4/len(unit)))
-		if err := harmless(safe); err != "" {
+		safe, _ := Render(strings.Repeat(unit, schema.MaxBody/4/len(unit)))
+		if err := harmless(safe.String()); err != "" {
 			t.Errorf("%q repeated: %s", unit, err)
 		}
 	}
@@ -79,7 +81,7 @@ func TestRenderNested(t *testing.T) {
 
 func BenchmarkRenderNested(b *testing.B) {
 	for _, unit := range nested {
-		md := strings.Repeat(unit, MaxInput/len(unit))
+		md := strings.Repeat(unit, schema.MaxBody/len(unit))
 		b.Run(unit, func(b *testing.B) {
 			for b.Loop() {
 				Render(md)
@@ -100,13 +102,13 @@ func FuzzRender(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, md string) {
 		safe, plain := Render(md)
-		if err := harmless(safe); err != "" {
+		if err := harmless(safe.String()); err != "" {
 			t.Fatalf("%s\nin  %q\nout %q", err, md, safe)
 		}
 		if !utf8.ValidString(plain) || strings.ContainsAny(plain, "\x00\x1b\r") {
 			t.Fatalf("plain text is not text: %q", plain)
 		}
-		if again := strings.TrimSpace(policy.Sanitize(safe)); again != safe {
+		if again := strings.TrimSpace(policy.Sanitize(safe.String())); again != safe.String() {
 			t.Fatalf("sanitising is not stable\n one %q\n two %q", safe, again)
 		}
 	})

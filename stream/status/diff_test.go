@@ -72,7 +72,7 @@ func TestDiff(t *testing.T) {
 		"progress":                {before: sample(incident), after: sample(with(incident, func(is *Issue) { n := 5; is.Progress = &n })), want: "init"},
 		"affects, then does not":  {before: sample(with(incident, func(is *Issue) { is.State, is.Components = Outage, []string{"a", "b"} })), after: sample(with(incident, func(is *Issue) { is.State, is.Components, is.ResolvedAt = Outage, []string{"a", "b"}, at(0) })), want: "status a, status b, resolved i"},
 		"renamed":                 {before: sample(), after: edited(func(p *Page) { p.Components[0].Name = "other" }), want: "init"},
-		"described":               {before: sample(), after: edited(func(p *Page) { p.Components[0].Description.HTML = "x" }), want: "init"},
+		"described":               {before: sample(), after: edited(func(p *Page) { p.Components[0].Description.Plain = "x" }), want: "init"},
 		"removed":                 {before: sample(), after: edited(func(p *Page) { p.Components = p.Components[:2] }), want: "init"},
 		"page renamed":            {before: sample(), after: edited(func(p *Page) { p.Name = "other" }), want: "init"},
 		"worse":                   {before: sample(), after: edited(func(p *Page) { p.Components[0].State = Outage }), want: "status c"},

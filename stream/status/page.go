@@ -6,7 +6,11 @@
 // are stored, how a difference is encoded, or who is told of it.
 package status
 
-import "time"
+import (
+	"time"
+
+	"statustail/stream/markdown"
+)
 
 // A Page is everything known about one status page, as the database has it.
 // Optional times are zero when absent.
@@ -27,16 +31,15 @@ type Page struct {
 	// Issues that are standing, upcoming, or were over no longer than
 	// Window ago, in any order.
 	Issues []Issue
-	// PastIncidents holds, by component id, when the newest incident ended
-	// among those too old to be in Issues; under the empty id, for incidents
-	// that name no component.
+	// PastIncidents holds when the newest incident ended among those too old
+	// to be in Issues: under a component's id, of those that name it; under
+	// the empty id, of all.
 	PastIncidents map[string]time.Time
 }
 
-// A Text is prose in its two forms: HTML that is safe to put into a page as
-// it is, and plain text.
+// A Text is prose in its two forms.
 type Text struct {
-	HTML  string
+	HTML  markdown.HTML
 	Plain string
 }
 

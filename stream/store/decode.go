@@ -10,35 +10,38 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/change"
-	"statustail/stream/idtext"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
 // A document that does not fit the schema is left out as a whole, because
-// half of it may say the opposite of what was meant. The exception are the
+// half of it may say the opposite of what was meant. The exceptions are the
 // elements of arrays (updates, history, hosts, origins, the components that
-// an issue names), which stand for themselves: one bad update hides that
-// update and no incident.
+// an issue names), which stand for themselves, and what only embellishes a
+// page: one bad update hides that update and no incident, and a bad address
+// hides a link and no page.
 
 // decodePage reads a document of pages.
-func (s *Store) decodePage(raw bson.Raw) (status.Page, bool) {
+func (s *Store) decodePage(raw bson.Raw) (status.Page, error) {
 	f := fields{raw: raw}
-	drop := s.dropper(change.Pages, raw)
+	drop := s.dropper(schema.Pages, raw)
 	p := status.Page{
-		ID:        idtext.Of(raw.Lookup("_id")),
+		ID:        mongodb.IDText(raw.Lookup("_id")),
 		Name:      f.name("name"),
-		URL:       f.text("url"),
 		Private:   f.flag("private"),
-		Locale:    f.text("locale"),
-		TimeZone:  f.text("time_zone"),
 		CreatedAt: f.created(),
 	}
-	if CheckSlug(p.ID) != nil {
+	p.URL = f.extra("url", func(v string) error {
+		if checkURL("url", v) != nil {
+			return errors.New("url: is not an http or https address")
+		}
+		return nil
+	}, drop)
+	p.Locale = f.extra("locale", nil, drop)
+	p.TimeZone = f.extra("time_zone", nil, drop)
+	if !schema.IsSlug(p.ID) {
 		f.fail("_id", "is not a slug")
-	}
-	if p.URL != "" && checkURL("url", p.URL) != nil {
-		f.fail("url", "is not an http or https address")
 	}
 	f.each("hosts", func(v bson.RawValue) error {
 		host, ok := v.StringValueOK()
@@ -62,24 +65,25 @@ func (s *Store) decodePage(raw bson.Raw) (status.Page, bool) {
 		p.Origins = append(p.Origins, origin)
 		return nil
 	}, drop)
-	return p, s.fits(change.Pages, raw, f.err)
+	s.fits(schema.Pages, raw, f.err)
+	return p, f.err
 }
 
 // decodeComponent reads a document of components.
-func (s *Store) decodeComponent(raw bson.Raw) (c status.Component, page string, ok bool) {
+func (s *Store) decodeComponent(raw bson.Raw) (c status.Component, ok bool) {
 	f := fields{raw: raw}
-	drop := s.dropper(change.Components, raw)
+	drop := s.dropper(schema.Components, raw)
 	c = status.Component{
-		ID:        idtext.Of(raw.Lookup("_id")),
+		ID:        mongodb.IDText(raw.Lookup("_id")),
 		Name:      f.name("name"),
 		Group:     f.text("group"),
 		State:     f.state("state"),
 		CreatedAt: f.created(),
 	}
-	page = f.name("page")
+	f.name("page")
 	description := f.text("description")
 	c.Position, _ = f.number("position", math.MinInt32, math.MaxInt32)
-	f.each("history", func(v bson.RawValue) error {
+	f.newest("history", schema.MaxHistory, func(v bson.RawValue) error {
 		doc, ok := v.DocumentOK()
 		if !ok {
 			return errNotDocument
@@ -94,19 +98,19 @@ func (s *Store) decodeComponent(raw bson.Raw) (c status.Component, page string, 
 		}
 		return e.err
 	}, drop)
-	if !s.fits(change.Components, raw, f.err) {
-		return c, page, false
+	if !s.fits(schema.Components, raw, f.err) {
+		return c, false
 	}
 	c.Description = s.texts.render(description)
-	return c, page, true
+	return c, true
 }
 
 // decodeIssue reads a document of issues.
-func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, page string, ok bool) {
+func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, ok bool) {
 	f := fields{raw: raw}
-	drop := s.dropper(change.Issues, raw)
+	drop := s.dropper(schema.Issues, raw)
 	i = status.Issue{
-		ID:          idtext.Of(raw.Lookup("_id")),
+		ID:          mongodb.IDText(raw.Lookup("_id")),
 		Title:       f.name("title"),
 		Label:       f.text("label"),
 		State:       f.state("state"),
@@ -117,7 +121,7 @@ func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, page string, ok bool)
 		ResolvedAt:  f.date("resolved_at"),
 		CancelledAt: f.date("cancelled_at"),
 	}
-	page = f.name("page")
+	f.name("page")
 	body := f.text("body")
 	if i.CreatedAt.IsZero() {
 		f.fail("created_at", "is missing")
@@ -146,21 +150,21 @@ func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, page string, ok bool)
 		f.fail("kind", "is %q, want incident, maintenance or informational", clip(string(kind)))
 	}
 	f.each("components", func(v bson.RawValue) error {
-		id := idtext.Of(v)
+		id := mongodb.IDText(v)
 		if id == "" {
 			return wrongType(v, "the id of a component")
 		}
 		i.Components = append(i.Components, id)
 		return nil
 	}, drop)
-	f.each("updates", func(v bson.RawValue) error {
+	f.newest("updates", schema.MaxUpdates, func(v bson.RawValue) error {
 		doc, ok := v.DocumentOK()
 		if !ok {
 			return errNotDocument
 		}
 		e := fields{raw: doc}
 		u := status.Update{
-			ID:        idtext.Of(doc.Lookup("_id")),
+			ID:        mongodb.IDText(doc.Lookup("_id")),
 			Label:     e.text("label"),
 			State:     e.state("state"),
 			CreatedAt: e.created(),
@@ -178,11 +182,11 @@ func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, page string, ok bool)
 		}
 		return e.err
 	}, drop)
-	if !s.fits(change.Issues, raw, f.err) {
-		return i, page, false
+	if !s.fits(schema.Issues, raw, f.err) {
+		return i, false
 	}
 	i.Body = s.texts.render(body)
-	return i, page, true
+	return i, true
 }
 
 // madeUpID is for an update that was pushed without an _id: the same at every
@@ -197,7 +201,7 @@ func madeUpID(before []status.Update, created time.Time) string {
 
 func (s *Store) fits(collection string, raw bson.Raw, err error) bool {
 	if err != nil {
-		s.invalid.skipped(collection, idtext.Of(raw.Lookup("_id")), err)
+		s.invalid.skipped(collection, mongodb.IDText(raw.Lookup("_id")), err)
 	}
 	return err == nil
 }

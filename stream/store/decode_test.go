@@ -13,7 +13,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/change"
+	"statustail/stream/markdown"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -55,7 +56,7 @@ type decodeCase struct {
 }
 
 var decodeCases = map[string][]decodeCase{
-	change.Pages: {
+	schema.Pages: {
 		{doc: m{"_id": "acme", "name": "Acme"}},
 		{doc: m{"_id": "acme", "name": "Acme", "hosts": nil, "private": nil, "created_at": someDay, "updated_at": someDay, "own": 1}},
 		{doc: m{"_id": "acme", "name": "Acme", "hosts": []any{"status.acme.com"}, "origins": []any{"*", "https://acme.com"},
@@ -68,11 +69,12 @@ var decodeCases = map[string][]decodeCase{
 		{doc: m{"_id": "acme", "name": "Acme", "private": 1}, reason: "private: is of type 32-bit integer, want true or false"},
 		{doc: m{"_id": "acme", "name": "Acme", "created_at": "2026"}, reason: "created_at: is of type string, want a date"},
 		{doc: m{"_id": "acme", "name": "Acme", "hosts": "acme.com"}, reason: "hosts: is of type string, want an array"},
-		{doc: m{"_id": "acme", "name": "Acme", "url": "javascript:alert(1)"}, reason: "url: is not an http or https address"},
+		{doc: m{"_id": "acme", "name": "Acme", "url": "javascript:alert(1)"}, reason: "url: is not an http or https address", keeps: true},
+		{doc: m{"_id": "acme", "name": "Acme", "locale": 5}, reason: "locale: is of type 32-bit integer, want a string", keeps: true},
 		{doc: m{"_id": "acme", "name": "Acme", "origins": []any{"https://a.com", "https://b.com/path"}}, reason: "origins.1: is not an origin such as https://example.com, nor *", keeps: true},
 		{doc: m{"_id": "acme", "name": "Acme", "hosts": []any{7}}, reason: "hosts.0: is of type 32-bit integer, want a string", keeps: true},
 	},
-	change.Components: {
+	schema.Components: {
 		{doc: m{"_id": anID, "page": "acme", "name": "API", "state": "operational", "position": 3.0, "group": "Core", "description": "*x*",
 			"history": []any{m{"state": "outage", "at": someDay}, m{"state": nil, "at": someDay}}, "created_at": someDay}},
 		{doc: m{"_id": "api", "page": "acme", "name": "API"}},
@@ -84,7 +86,7 @@ var decodeCases = map[string][]decodeCase{
 		{doc: m{"_id": "api", "page": "acme", "name": "API", "history": []any{m{"state": "outage"}}}, reason: "history.0: at: is missing", keeps: true},
 		{doc: m{"_id": "api", "page": "acme", "name": "API", "history": []any{"outage"}}, reason: "history.0: want a document", keeps: true},
 	},
-	change.Issues: {
+	schema.Issues: {
 		{doc: m{"_id": anID, "page": "acme", "title": "Bad", "created_at": someDay}},
 		{doc: m{"_id": "i", "page": "acme", "title": "Bad", "created_at": someDay, "kind": "maintenance", "state": "degraded",
 			"schedule": m{"starts_at": someDay, "ends_at": nil}, "progress": int64(100), "components": []any{anID, "x", 4},
@@ -106,12 +108,13 @@ var decodeCases = map[string][]decodeCase{
 
 func (s *Store) decodes(collection string, doc bson.Raw) (ok bool) {
 	switch collection {
-	case change.Pages:
-		_, ok = s.decodePage(doc)
-	case change.Components:
-		_, _, ok = s.decodeComponent(doc)
-	case change.Issues:
-		_, _, ok = s.decodeIssue(doc)
+	case schema.Pages:
+		_, err := s.decodePage(doc)
+		return err == nil
+	case schema.Components:
+		_, ok = s.decodeComponent(doc)
+	case schema.Issues:
+		_, ok = s.decodeIssue(doc)
 	}
 	return ok
 }
@@ -149,7 +152,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeIssueInFull(t *testing.T) {
 	s, log := decoder(t, nil)
 	at := func(h int) time.Time { return someDay.Add(time.Duration(h) * time.Hour) }
-	got, page, ok := s.decodeIssue(raw(t, bson.D{
+	got, ok := s.decodeIssue(raw(t, bson.D{
 		{Key: "_id", Value: anID}, {Key: "page", Value: "acme"}, {Key: "title", Value: "Title"}, {Key: "body", Value: "**B**"},
 		{Key: "label", Value: "Label"}, {Key: "state", Value: "outage"}, {Key: "components", Value: bson.A{"api", int32(4)}},
 		{Key: "schedule", Value: bson.D{{Key: "starts_at", Value: at(1)}, {Key: "ends_at", Value: at(2)}}},
@@ -165,19 +168,19 @@ func TestDecodeIssueInFull(t *testing.T) {
 	}))
 	progress := 42
 	want := status.Issue{
-		ID: anID.Hex(), Title: "Title", Body: status.Text{HTML: "<p><strong>B</strong></p>", Plain: "B"}, Label: "Label",
+		ID: anID.Hex(), Title: "Title", Body: text("**B**"), Label: "Label",
 		Kind: status.Maintenance, State: status.Outage, Components: []string{"api", "4"},
 		Schedule: &status.Schedule{StartsAt: at(1), EndsAt: at(2)}, Progress: &progress,
 		CreatedAt: at(0), UpdatedAt: at(3), BeganAt: at(4), EndedAt: at(5), ResolvedAt: at(6), CancelledAt: at(7),
 		Updates: []status.Update{
-			{ID: anID.Hex(), Label: "L", Body: status.Text{HTML: "<p>b</p>", Plain: "b"}, State: status.Degraded, CreatedAt: at(8)},
+			{ID: anID.Hex(), Label: "L", Body: text("b"), State: status.Degraded, CreatedAt: at(8)},
 			{ID: anID.Hex(), CreatedAt: anID.Timestamp()},
 			{ID: fmt.Sprintf("at-%d", someDay.UnixMilli()), CreatedAt: someDay},
 			{ID: fmt.Sprintf("at-%d+", someDay.UnixMilli()), CreatedAt: someDay},
 		},
 	}
-	if !ok || page != "acme" || !reflect.DeepEqual(got, want) {
-		t.Errorf("page %q\n got %+v\nwant %+v\n%s", page, got, want, log)
+	if !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v\n%s", got, want, log)
 	}
 }
 
@@ -222,7 +225,7 @@ func TestComplaintsAreMadeOnce(t *testing.T) {
 			t.Errorf("%s is missing in %s", want, log)
 		}
 	}
-	if n := counted(t, s, change.Pages); n != 5 {
+	if n := counted(t, s, schema.Pages); n != 5 {
 		t.Errorf("counted %v of 5", n)
 	}
 	// Memory is bounded, whatever a database is full of.
@@ -238,7 +241,7 @@ func TestTextCache(t *testing.T) {
 	c := newTextCache(4000)
 	for i := range 1000 {
 		body := strings.Repeat("x", i%50+1)
-		if got := c.render(body); got.Plain != body || got.HTML != "<p>"+body+"</p>" {
+		if got := c.render(body); got.Plain != body || got.HTML.String() != "<p>"+body+"</p>" {
 			t.Fatalf("rendered %+v", got)
 		}
 		if c.size > c.limit {
@@ -278,4 +281,10 @@ func FuzzDecode(f *testing.F) {
 		s.decodeComponent(doc)
 		s.decodeIssue(doc)
 	})
+}
+
+// text is Markdown in both its forms.
+func text(md string) status.Text {
+	html, plain := markdown.Render(md)
+	return status.Text{HTML: html, Plain: plain}
 }

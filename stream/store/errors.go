@@ -6,7 +6,8 @@ import (
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+
+	"statustail/stream/mongodb"
 )
 
 // An InputError is the fault of whoever asked: a value that cannot be, as
@@ -47,21 +48,14 @@ func (s *Store) explain(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case hasCode(err, codeUnauthorized):
+	case mongodb.HasCode(err, mongodb.CodeUnauthorized):
 		return fmt.Errorf("%s: the user may not do this on database %q; grant it the role readWrite there, and for init dbAdmin too: %w", what, s.db.Name(), err)
-	case hasCode(err, codeDocumentValidation):
+	case mongodb.HasCode(err, mongodb.CodeDocumentValidation):
 		return fmt.Errorf("%s: the database's validator refused the document; was it made by another version's init?: %w", what, err)
-	case IsUnreachable(err):
+	case mongodb.IsUnreachable(err):
 		return fmt.Errorf("%s: the database cannot be reached, nothing was written: %w", what, err)
 	case errors.Is(err, context.DeadlineExceeded), mongo.IsTimeout(err):
 		return fmt.Errorf("%s: no answer in time, and no telling whether it was done: %w", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// IsUnreachable reports whether an operation failed because no server could
-// be found to ask.
-func IsUnreachable(err error) bool {
-	var selection topology.ServerSelectionError
-	return errors.As(err, &selection)
 }

@@ -7,22 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
-var eventNamePattern = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
-
 // checkEventName accepts what an application may call an event.
-func (s *Store) checkEventName(name string) error {
-	if !eventNamePattern.MatchString(name) {
+func checkEventName(name string) error {
+	if !schema.IsEventName(name) {
 		return invalid("name", "%q: want 1 to 64 of a-z, 0-9, _, . and -, beginning with a letter", clip(name))
 	}
-	if s.reserved != nil && s.reserved(name) {
+	if schema.Reserved(name) {
 		return invalid("name", "%q is an event of the protocol's own", name)
 	}
 	return nil
@@ -44,17 +44,20 @@ func (s *Store) Publish(ctx context.Context, in EventInput) (id string, err erro
 	if err := CheckSlug(in.Page); err != nil {
 		return "", err
 	}
-	if err := s.checkEventName(in.Name); err != nil {
+	if err := checkEventName(in.Name); err != nil {
 		return "", err
 	}
 	if err := checkLine("key", in.Key); err != nil {
 		return "", err
 	}
-	if len(in.Key) > maxKey {
-		return "", invalid("key", "is too long: want at most %d bytes", maxKey)
+	if len(in.Key) > schema.MaxKey {
+		return "", invalid("key", "is too long: want at most %d bytes", schema.MaxKey)
 	}
 	data, err := decodeJSON(in.Data)
 	if err != nil {
+		return "", err
+	}
+	if err := checkData(data); err != nil {
 		return "", err
 	}
 	if err := s.requirePage(ctx, in.Page); err != nil {
@@ -87,12 +90,33 @@ func (s *Store) TrimEvents(ctx context.Context, before time.Time) (removed int64
 	return result.DeletedCount, nil
 }
 
+// checkData accepts a value that those who follow the database will pass on:
+// what counts is how long it is as the JSON that they make of it.
+func checkData(data any) error {
+	doc, err := bson.Marshal(bson.D{{Key: "data", Value: data}})
+	if err != nil {
+		return invalid("data", "cannot be kept in a database: %v", err)
+	}
+	sent, err := mongodb.AppendJSON(nil, bson.Raw(doc).Lookup("data"))
+	switch {
+	case err != nil:
+		return invalid("data", "cannot be sent: %v", err)
+	case len(sent) > schema.MaxData:
+		return tooLong(len(sent))
+	}
+	return nil
+}
+
+func tooLong(n int) error {
+	return invalid("data", "is too long: %d bytes as it would be sent, want at most %d", n, schema.MaxData)
+}
+
 // decodeJSON reads one JSON value as BSON, keeping the order of fields. It is
 // plain JSON, not MongoDB's extended one.
 func decodeJSON(data []byte) (any, error) {
 	switch {
-	case len(data) > maxData:
-		return nil, invalid("data", "is too long: %d bytes, want at most %d", len(data), maxData)
+	case len(data) > 4*schema.MaxData: // white space and all
+		return nil, tooLong(len(data))
 	case !utf8.Valid(data):
 		return nil, invalid("data", "is not valid UTF-8")
 	}

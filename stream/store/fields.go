@@ -153,9 +153,35 @@ func (f *fields) document(key string) (bson.Raw, bool) {
 	return doc, ok
 }
 
+// extra is an optional string that the rest can do without: one that does not
+// fit is left out and reported to drop.
+func (f *fields) extra(key string, check func(string) error, drop func(error)) string {
+	v, ok := f.lookup(key)
+	if !ok {
+		return ""
+	}
+	s, ok := v.StringValueOK()
+	err := error(nil)
+	if !ok {
+		err = fmt.Errorf("%s: %w", key, wrongType(v, "a string"))
+	} else if s != "" && check != nil {
+		err = check(s)
+	}
+	if err != nil {
+		drop(err)
+		return ""
+	}
+	return s
+}
+
 // each passes the elements of an optional array. One that does not fit is
 // left out and reported to drop; the others count.
 func (f *fields) each(key string, element func(bson.RawValue) error, drop func(error)) {
+	f.newest(key, math.MaxInt, element, drop)
+}
+
+// newest is each, for the last n elements.
+func (f *fields) newest(key string, n int, element func(bson.RawValue) error, drop func(error)) {
 	v, ok := f.lookup(key)
 	if !ok {
 		return
@@ -170,9 +196,10 @@ func (f *fields) each(key string, element func(bson.RawValue) error, drop func(e
 		f.fail(key, "cannot be read: %v", err)
 		return
 	}
-	for i, v := range values {
+	first := max(len(values)-n, 0)
+	for i, v := range values[first:] {
 		if err := element(v); err != nil {
-			drop(fmt.Errorf("%s.%d: %w", key, i, err))
+			drop(fmt.Errorf("%s.%d: %w", key, first+i, err))
 		}
 	}
 }

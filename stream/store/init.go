@@ -2,14 +2,12 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/change"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
 // InitOptions is what is special about a database to prepare.
@@ -28,32 +26,25 @@ type InitReport struct {
 	Skipped []string // what the server does not know how to do
 }
 
-// eventsKept is how long events are kept, in seconds: longer than any replay
-// window.
-const eventsKept = 24 * 60 * 60
-
-// Init prepares a database: collections, indexes, validators, and the index
-// that removes old events. It is idempotent, changes no documents, and brings
-// what an older version made up to date. A validator refuses new mistakes
-// only: documents that were wrong before can still be updated.
+// Init prepares a database: collections, validators, indexes. It is
+// idempotent, changes no documents, and brings what an older version made up
+// to date. A validator refuses new mistakes only: documents that were wrong
+// before can still be updated.
 func (s *Store) Init(ctx context.Context, opts InitOptions) (InitReport, error) {
 	var report InitReport
-	d, err := s.detect(ctx)
+	deployment, err := s.detect(ctx)
 	if err != nil {
 		return report, fmt.Errorf("init: %w", err)
 	}
-	if opts.Capped && d.clustered {
+	if opts.Capped && deployment.Clustered() {
 		return report, invalid("capped", "is for a standalone mongod: this deployment has change streams, which need no capped collection")
 	}
-	for _, name := range []string{change.Pages, change.Components, change.Issues, change.Events} {
+	for _, name := range schema.Collections {
 		if err := s.initCollection(ctx, name, opts, &report); err != nil {
 			return report, err
 		}
 	}
-	if err := s.initIndexes(ctx, &report); err != nil {
-		return report, err
-	}
-	return report, s.initExpiry(ctx, &report)
+	return report, s.initIndexes(ctx, &report)
 }
 
 func (s *Store) initCollection(ctx context.Context, name string, opts InitOptions, report *InitReport) error {
@@ -62,7 +53,7 @@ func (s *Store) initCollection(ctx context.Context, name string, opts InitOption
 	if err != nil {
 		return s.explain(what, err)
 	}
-	wantCapped := opts.Capped && name == change.Events
+	wantCapped := opts.Capped && name == schema.Events
 	if exists && wantCapped && !capped {
 		return conflict("collection events exists and is not capped: drop it (it holds only passing messages) and run init --capped again")
 	}
@@ -84,16 +75,16 @@ func (s *Store) initCollection(ctx context.Context, name string, opts InitOption
 		command = append(bson.D{{Key: "collMod", Value: name}}, validation...)
 	}
 	err = s.db.RunCommand(ctx, command).Err()
-	if hasCode(err, codeNamespaceExists) { // somebody else's init, just now
+	if mongodb.HasCode(err, mongodb.CodeNamespaceExists) { // somebody else's init, just now
 		exists = true
 		err = s.db.RunCommand(ctx, append(bson.D{{Key: "collMod", Value: name}}, validation...)).Err()
 	}
 	validated := true
-	if isNotImplemented(err) {
+	if mongodb.IsNotImplemented(err) {
 		validated, err = false, nil
 		if !exists {
 			err = s.db.RunCommand(ctx, create).Err()
-			if hasCode(err, codeNamespaceExists) {
+			if mongodb.HasCode(err, mongodb.CodeNamespaceExists) {
 				err = nil
 			}
 		}
@@ -106,69 +97,4 @@ func (s *Store) initCollection(ctx context.Context, name string, opts InitOption
 		report.Skipped = append(report.Skipped, fmt.Sprintf("a validator for %s: the server has none (reads check every document anyway)", name))
 	}
 	return nil
-}
-
-// indexes are for the queries of Load and PageByHost. That of issues holds
-// every field by which Load chooses, so that it reads no document that it
-// does not want.
-var indexes = []struct {
-	collection string
-	keys       bson.D
-}{
-	{change.Pages, bson.D{{Key: "hosts", Value: 1}}},
-	{change.Components, bson.D{{Key: "page", Value: 1}, {Key: "name", Value: 1}}},
-	{change.Issues, bson.D{
-		{Key: "page", Value: 1}, {Key: "resolved_at", Value: 1}, {Key: "cancelled_at", Value: 1},
-		{Key: "schedule.ends_at", Value: 1}, {Key: "schedule", Value: 1}, {Key: "ended_at", Value: 1},
-	}},
-}
-
-func (s *Store) initIndexes(ctx context.Context, report *InitReport) error {
-	for _, index := range indexes {
-		name, err := s.db.Collection(index.collection).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys})
-		if err != nil {
-			return s.explain("init the index of "+index.collection, err)
-		}
-		report.Done = append(report.Done, fmt.Sprintf("index %s on %s", name, index.collection))
-	}
-	return nil
-}
-
-// initExpiry makes the index by which the server removes old events.
-func (s *Store) initExpiry(ctx context.Context, report *InitReport) error {
-	capped, _, err := s.collectionOptions(ctx, change.Events)
-	if err != nil {
-		return s.explain("init the expiry of events", err)
-	}
-	if capped {
-		report.Skipped = append(report.Skipped, "the expiry of events: a capped collection removes its oldest by itself")
-		return nil
-	}
-	keys := bson.D{{Key: "created_at", Value: 1}}
-	_, err = s.events().Indexes().CreateOne(ctx, mongo.IndexModel{
-		Keys: keys, Options: options.Index().SetExpireAfterSeconds(eventsKept),
-	})
-	if hasCode(err, codeIndexOptions) { // it exists with another time
-		err = s.db.RunCommand(ctx, bson.D{
-			{Key: "collMod", Value: change.Events},
-			{Key: "index", Value: bson.D{
-				{Key: "keyPattern", Value: keys}, {Key: "expireAfterSeconds", Value: int32(eventsKept)},
-			}},
-		}).Err()
-	}
-	switch {
-	case isNotImplemented(err), isNoExpiry(err):
-		report.Skipped = append(report.Skipped, "the expiry of events: the server has none (statustail serve removes old ones)")
-	case err != nil:
-		return s.explain("init the expiry of events", err)
-	default:
-		report.Done = append(report.Done, "events expire after one day")
-	}
-	return nil
-}
-
-// isNoExpiry recognises how the embedded database refuses the option.
-func isNoExpiry(err error) bool {
-	var command mongo.CommandError
-	return errors.As(err, &command) && command.HasErrorCodeWithMessage(codeNotImplemented, "expireAfterSeconds")
 }

@@ -2,10 +2,13 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"statustail/stream/schema"
 )
 
 // collections answers listCollections for those that exist; the value says
@@ -52,6 +55,8 @@ func TestInitMakesEverything(t *testing.T) {
 		`pages "hosts_1" missing`,
 		`components "page_1_name_1" missing`,
 		`issues "page_1_resolved_at_1_cancelled_at_1_schedule.ends_at_1_schedule_1_ended_at_1" missing`,
+		`issues "page_1_kind_1_ended_at_1_resolved_at_1_schedule.ends_at_1" missing`,
+		`issues "components_1_kind_1_ended_at_1_resolved_at_1_schedule.ends_at_1" missing`,
 		`events "created_at_1" {"$numberInt":"86400"}`,
 	}
 	if strings.Join(keys, "\n") != strings.Join(want, "\n") {
@@ -62,26 +67,92 @@ func TestInitMakesEverything(t *testing.T) {
 func TestInitBringsUpToDate(t *testing.T) {
 	exists := collections(map[string]bool{"pages": false, "components": false, "issues": false, "events": false})
 	f := startFake(t, true, func(name string, command bson.Raw) bson.D {
-		if name == "createIndexes" && command.Lookup("createIndexes").StringValue() == "events" {
-			return failure(85, "IndexOptionsConflict", "exists with different options")
+		if name == "listIndexes" {
+			return older(command.Lookup(name).StringValue())
 		}
 		return exists(name, command)
 	})
-	if _, err := f.store(Config{}).Init(t.Context(), InitOptions{}); err != nil {
+	report, err := f.store(Config{}).Init(t.Context(), InitOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if n := len(f.asked("create")); n != 0 {
 		t.Errorf("%d collections are created again", n)
 	}
 	mods := f.asked("collMod")
-	if len(mods) != 5 {
-		t.Fatalf("%d collMods, want 4 validators and the expiry", len(mods))
+	if len(mods) != 4 {
+		t.Fatalf("%d collMods, want 4 validators", len(mods))
 	}
 	if at(mods[0], "validationLevel") != `"moderate"` {
 		t.Errorf("%s", mods[0])
 	}
-	if got := at(mods[4], "index", "expireAfterSeconds"); got != `{"$numberInt":"86400"}` {
-		t.Errorf("%s", mods[4])
+	var dropped []string
+	for _, c := range f.asked("dropIndexes") {
+		dropped = append(dropped, c.Lookup("dropIndexes").StringValue()+" "+c.Lookup("index").StringValue())
+	}
+	want := "components page_1_name_1, issues page_1_kind_1_ended_at_1_resolved_at_1_schedule.ends_at_1, events old"
+	if got := strings.Join(dropped, ", "); got != want {
+		t.Errorf("dropped %s, want %s", got, want)
+	}
+	if n := len(f.asked("createIndexes")); n != 5 {
+		t.Errorf("%d indexes are made, want all but that of hosts", n)
+	}
+	for _, line := range []string{
+		"index hosts_1 on pages exists",
+		"index page_1_name_1 on components replaced: one of that name or of those keys was not like it",
+		"index created_at_1 on events replaced: one of that name or of those keys was not like it",
+	} {
+		if !slices.Contains(report.Done, line) {
+			t.Errorf("not said: %s\n%s", line, strings.Join(report.Done, "\n"))
+		}
+	}
+}
+
+// older are indexes as an older version or a person has made them: that of
+// hosts by another name and from mongosh, whose numbers are doubles; one that
+// is not unique, one with other keys, one with another time.
+func older(collection string) bson.D {
+	one := func(name string, keys bson.D, more ...bson.E) bson.D {
+		return append(bson.D{{Key: "v", Value: 2}, {Key: "key", Value: keys}, {Key: "name", Value: name}}, more...)
+	}
+	docs := []any{one("_id_", ascending("_id"))}
+	switch collection {
+	case schema.Pages:
+		docs = append(docs, one("by host", bson.D{{Key: "hosts", Value: 1.0}}))
+	case schema.Components:
+		docs = append(docs, one("page_1_name_1", ascending("page", "name")))
+	case schema.Issues:
+		docs = append(docs, one("page_1_kind_1_ended_at_1_resolved_at_1_schedule.ends_at_1", ascending("page", "kind")), one("own", ascending("title")))
+	case schema.Events:
+		docs = append(docs, one("old", ascending("created_at"), bson.E{Key: "expireAfterSeconds", Value: 60}))
+	}
+	return cursorOf("statustail."+collection, docs...)
+}
+
+// Data that is not unique does not stop anything, and is told of in one line.
+func TestInitWithDuplicates(t *testing.T) {
+	none := collections(nil)
+	f := startFake(t, true, func(name string, command bson.Raw) bson.D {
+		if name == "createIndexes" && at(command, "indexes", "0", "unique") == "true" {
+			return failure(11000, "DuplicateKey", `E11000 duplicate key error collection: statustail.components index: page_1_name_1 dup key: { page: "acme", name: "API" }`)
+		}
+		return none(name, command)
+	})
+	report, err := f.store(Config{}).Init(t.Context(), InitOptions{})
+	if err != nil || len(report.Skipped) != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if line := report.Skipped[0]; !strings.Contains(line, "page_1_name_1 on components is not unique") || !strings.Contains(line, `name: "API"`) || strings.Contains(line, "\n") {
+		t.Errorf("%s", line)
+	}
+	var made []string
+	for _, c := range f.asked("createIndexes") {
+		if c.Lookup("createIndexes").StringValue() == schema.Components {
+			made = append(made, at(c, "indexes", "0", "unique"))
+		}
+	}
+	if got := strings.Join(made, " "); got != "true missing" {
+		t.Errorf("unique: %s, want it tried, and then without", got)
 	}
 }
 

@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/idtext"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -88,7 +88,7 @@ func (s *Store) insertIssue(ctx context.Context, in IssueInput, when func(now ti
 		if err != nil {
 			return "", err
 		}
-		if id := idtext.Of(c.id); !seen[id] {
+		if id := mongodb.IDText(c.id); !seen[id] {
 			seen[id] = true
 			components = append(components, c.id)
 		}
@@ -237,7 +237,7 @@ func (s *Store) transition(ctx context.Context, id, body, label string, change f
 	if issue, err = s.findIssue(ctx, id); err != nil {
 		return err
 	}
-	decoded, _, ok := s.decodeIssue(issue.raw)
+	decoded, ok := s.decodeIssue(issue.raw)
 	if !ok {
 		return conflict("issue %s does not fit the schema: correct the document first", id)
 	}
@@ -286,7 +286,7 @@ func (s *Store) findIssue(ctx context.Context, id string) (found, error) {
 	if err := checkName("issue", id); err != nil {
 		return found{}, err
 	}
-	all, err := findUpTo(ctx, s.issues(), bson.D{{Key: "_id", Value: in(idtext.Values(id))}}, 2)
+	all, err := findIDs(ctx, s.issues(), id)
 	switch {
 	case err != nil:
 		return found{}, s.explain("find the issue", err)
@@ -298,7 +298,8 @@ func (s *Store) findIssue(ctx context.Context, id string) (found, error) {
 	return all[0], nil
 }
 
-// push appends an entry to an issue's story.
+// push appends an entry to an issue's story, and cuts its beginning off where
+// that has become too long.
 func push(label, body, state string, now time.Time) bson.E {
 	entry := bson.D{
 		{Key: "_id", Value: bson.NewObjectID()},
@@ -307,7 +308,12 @@ func push(label, body, state string, now time.Time) bson.E {
 		{Key: "state", Value: orNull(state)},
 		{Key: "created_at", Value: now},
 	}
-	return bson.E{Key: "$push", Value: bson.D{{Key: "updates", Value: entry}}}
+	return bson.E{Key: "$push", Value: bson.D{{Key: "updates", Value: newest(entry, schema.MaxUpdates)}}}
+}
+
+// newest is what $push makes a list that holds no more than its newest n.
+func newest(entry bson.D, n int) bson.D {
+	return bson.D{{Key: "$each", Value: bson.A{entry}}, {Key: "$slice", Value: -n}}
 }
 
 // stateChange is an entry of a component's history.
@@ -335,5 +341,3 @@ func orNull(s string) any {
 	}
 	return s
 }
-
-func asError[T error](err error, target *T) bool { return errors.As(err, target) }

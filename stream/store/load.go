@@ -1,65 +1,67 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/change"
-	"statustail/stream/idtext"
-	"statustail/stream/status"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
-// chunk is how many pages one query asks for.
+// chunk is how many pages, hosts or ids one query asks for.
 const chunk = 500
 
-// Load reads the pages with these slugs, with everything on them, in four
-// queries for each 500, one after the other: it never takes more than one
-// connection. A page that does not exist, or does not fit the schema, is
-// absent from the result.
+// Load reads the pages with these slugs: everything on them that is shown, in
+// three queries for each 500, one after the other, so that it never takes more
+// than one connection. A page that does not exist is absent from the result.
 //
 // Reads are majority reads. On a replica set or sharded cluster they show
-// everything up to after, from whichever member they are served, and at is
-// the newest operation time of the replies: an upper bound of what they
-// reflect, never a lower one, and not before after. Elsewhere after is
-// ignored, and at is the second that begins after the reads.
+// everything up to after, from whichever member they are served: a secondary
+// that has not got there within a second is left for the primary. at is the
+// newest operation time of the replies, not before after: what the next load
+// of the same pages is to come after. A standalone mongod has no such times:
+// after is ignored there, and at is 0.
 //
-// A server that has not reached after yet makes Load wait, so ctx should have
-// a deadline. Different queries may show different moments; a change in
-// between is younger than at least one of them, so whoever is told of it
-// loads again.
-func (s *Store) Load(ctx context.Context, slugs []string, after change.Position) (pages map[string]status.Page, at change.Position, err error) {
-	r, err := s.reader(ctx, after)
+// The error is change.ErrAhead when after lies ahead of the server's clock.
+// Any other is worth trying again. Load takes 20 seconds at most.
+//
+// Different queries may show different moments. A change in between is
+// younger than at least one of them, so its hint leads to another load.
+func (s *Store) Load(ctx context.Context, slugs []string, after change.Position) (pages map[string]Reading, at change.Position, err error) {
+	wanted := slices.DeleteFunc(slices.Clone(slugs), func(slug string) bool { return !schema.IsSlug(slug) })
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	pages = make(map[string]Reading, len(wanted))
+	if len(wanted) == 0 {
+		return pages, after, nil
+	}
+	r, err := s.reader(ctx, loadWithin, after)
 	if err != nil {
 		return nil, 0, fmt.Errorf("load pages: %w", err)
 	}
 	defer r.close()
-
-	wanted := slices.DeleteFunc(slices.Clone(slugs), func(slug string) bool { return CheckSlug(slug) != nil })
-	slices.Sort(wanted)
-	wanted = slices.Compact(wanted)
-
-	pages = make(map[string]status.Page, len(wanted))
 	for some := range slices.Chunk(wanted, chunk) {
-		if err := s.loadChunk(r.ctx, some, pages); err != nil {
+		if err := r.load(some, pages); err != nil {
 			return nil, 0, err
 		}
 	}
 	return pages, r.at(), nil
 }
 
-func (s *Store) loadChunk(ctx context.Context, slugs []string, into map[string]status.Page) error {
-	cutoff := s.cutoff()
-	found := make([]string, 0, len(slugs))
-	err := each(ctx, s.pages(), bson.D{{Key: "_id", Value: in(slugs)}}, nil, func(raw bson.Raw) {
-		if p, ok := s.decodePage(raw); ok {
-			into[p.ID] = p
-			found = append(found, p.ID)
+func (r *reader) load(slugs []string, into map[string]Reading) error {
+	s := r.store
+	found := make(map[string]*documents, len(slugs))
+	err := r.find(s.pages(), bson.D{{Key: "_id", Value: isAny(slugs)}}, options.Find().SetProjection(pageFields), func(raw bson.Raw) {
+		if slug, ok := raw.Lookup("_id").StringValueOK(); ok {
+			found[slug] = &documents{page: bytes.Clone(raw)}
 		}
 	})
 	if err != nil {
@@ -68,108 +70,79 @@ func (s *Store) loadChunk(ctx context.Context, slugs []string, into map[string]s
 	if len(found) == 0 {
 		return nil
 	}
-	err = each(ctx, s.components(), bson.D{{Key: "page", Value: in(found)}}, nil, func(raw bson.Raw) {
-		if c, slug, ok := s.decodeComponent(raw); ok {
-			if p, ok := into[slug]; ok {
-				p.Components = append(p.Components, c)
-				into[slug] = p
-			}
+	slugs = slices.DeleteFunc(slices.Clone(slugs), func(slug string) bool { return found[slug] == nil })
+	ofPages := bson.D{{Key: "page", Value: isAny(slugs)}}
+	err = r.findLists(s.components(), ofPages, componentFields, componentLists, func(raw bson.Raw) {
+		if d := found[raw.Lookup("page").StringValue()]; d != nil {
+			d.components = append(d.components, bytes.Clone(raw))
 		}
 	})
 	if err != nil {
 		return fmt.Errorf("load components: %w", err)
 	}
-	err = each(ctx, s.issues(), recentIssues(found, cutoff), nil, func(raw bson.Raw) {
-		if i, slug, ok := s.decodeIssue(raw); ok {
-			if p, ok := into[slug]; ok {
-				p.Issues = append(p.Issues, i)
-				into[slug] = p
-			}
+	err = r.findLists(s.issues(), recentIssues(slugs, s.cutoff()), issueFields, issueLists, func(raw bson.Raw) {
+		if d := found[raw.Lookup("page").StringValue()]; d != nil {
+			d.issues = append(d.issues, bytes.Clone(raw))
 		}
 	})
 	if err != nil {
 		return fmt.Errorf("load issues: %w", err)
 	}
-	if err := s.loadPastIncidents(ctx, found, cutoff, into); err != nil {
-		return fmt.Errorf("load past incidents: %w", err)
+	for slug, d := range found {
+		into[slug] = s.reading(*d)
 	}
 	return nil
 }
 
-// PageByHost finds the page that a custom domain belongs to. The host may be
-// as it stands in a request's Host header. When several pages claim it, the
-// first by slug has it.
-func (s *Store) PageByHost(ctx context.Context, host string) (slug string, found bool, err error) {
-	host = normalHost(host)
-	if checkHost(host) != nil {
-		return "", false, nil
+// The fields that decoding reads; no others are asked for.
+var (
+	pageFields      = include("name", "url", "hosts", "origins", "private", "locale", "time_zone", "created_at")
+	componentFields = include("page", "name", "description", "group", "position", "state", "created_at")
+	componentLists  = bson.D{{Key: "history", Value: schema.MaxHistory}}
+	issueFields     = include("page", "title", "body", "label", "kind", "state", "components", "schedule", "progress",
+		"began_at", "ended_at", "resolved_at", "cancelled_at", "created_at", "updated_at")
+	issueLists = bson.D{{Key: "updates", Value: schema.MaxUpdates}}
+)
+
+// findLists is find with lists of which only the end is wanted, so many
+// elements of each. The embedded database cannot cut them and sends them
+// whole; decoding reads no more of them.
+func (r *reader) findLists(c *mongo.Collection, filter bson.D, fields, lists bson.D, do func(bson.Raw)) error {
+	s := r.store
+	if !s.wholeLists.Load() {
+		projection := slices.Clone(fields)
+		for _, list := range lists {
+			projection = append(projection, bson.E{Key: list.Key, Value: bson.D{{Key: "$slice", Value: -list.Value.(int)}}})
+		}
+		err := r.find(c, filter, options.Find().SetProjection(projection), do)
+		if !mongodb.IsNotImplemented(err) {
+			return err
+		}
+		s.wholeLists.Store(true)
 	}
-	raw, err := s.pages().FindOne(ctx, bson.D{{Key: "hosts", Value: host}}, options.FindOne().
-		SetProjection(bson.D{{Key: "_id", Value: 1}}).
-		SetSort(bson.D{{Key: "_id", Value: 1}})).Raw()
-	switch {
-	case err == mongo.ErrNoDocuments:
-		return "", false, nil
-	case err != nil:
-		return "", false, fmt.Errorf("find the page of a host: %w", err)
+	projection := slices.Clone(fields)
+	for _, list := range lists {
+		projection = append(projection, bson.E{Key: list.Key, Value: 1})
 	}
-	slug = idtext.Of(raw.Lookup("_id"))
-	return slug, CheckSlug(slug) == nil, nil
+	return r.find(c, filter, options.Find().SetProjection(projection), do)
 }
 
-// normalHost is a Host header as hosts are kept: in lower case, without port
-// and without the dot of the root.
-func normalHost(host string) string {
-	host = strings.ToLower(host)
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.Contains(host[i:], "]") &&
-		(strings.HasPrefix(host, "[") || strings.Count(host, ":") == 1) {
-		host = host[:i]
+// recentIssues are those standing, upcoming, or over no earlier than cutoff,
+// by the rules of status.Issue.PhaseAt: an issue is over when it was resolved
+// or cancelled, and, being scheduled, also when it has ended or its end has
+// come. What is of a wrong type counts as absent, so that decoding sees it.
+func recentIssues(slugs []string, cutoff time.Time) bson.D {
+	notBefore := bson.D{{Key: "$not", Value: before(cutoff)}}
+	return bson.D{
+		{Key: "page", Value: isAny(slugs)},
+		{Key: "resolved_at", Value: notBefore},
+		{Key: "cancelled_at", Value: notBefore},
+		{Key: "schedule.ends_at", Value: notBefore},
+		{Key: "$or", Value: bson.A{
+			bson.D{{Key: "schedule", Value: nil}},
+			bson.D{{Key: "ended_at", Value: notBefore}},
+		}},
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.TrimSuffix(host, ".")
 }
 
-// Issue reads one issue of a page, however old. It is not found when it is
-// another page's, or does not fit the schema.
-func (s *Store) Issue(ctx context.Context, page, id string) (issue status.Issue, found bool, err error) {
-	if CheckSlug(page) != nil || id == "" {
-		return status.Issue{}, false, nil
-	}
-	raw, err := s.issues().FindOne(ctx, bson.D{
-		{Key: "_id", Value: in(idtext.Values(id))}, {Key: "page", Value: page},
-	}).Raw()
-	switch {
-	case err == mongo.ErrNoDocuments:
-		return status.Issue{}, false, nil
-	case err != nil:
-		return status.Issue{}, false, fmt.Errorf("find an issue: %w", err)
-	}
-	issue, _, found = s.decodeIssue(raw)
-	if !found {
-		return status.Issue{}, false, nil
-	}
-	return issue, true, nil
-}
-
-// each passes every document that a filter finds, as it is.
-func each(ctx context.Context, c *mongo.Collection, filter, projection any, do func(bson.Raw)) error {
-	opts := options.Find()
-	if projection != nil {
-		opts.SetProjection(projection)
-	}
-	cursor, err := c.Find(ctx, filter, opts)
-	if err != nil {
-		return err
-	}
-	return drain(ctx, cursor, do)
-}
-
-func drain(ctx context.Context, cursor *mongo.Cursor, do func(bson.Raw)) error {
-	defer cursor.Close(ctx)
-	for cursor.Next(ctx) {
-		do(cursor.Current)
-	}
-	return cursor.Err()
-}
-
-func in[T any](values []T) bson.D { return bson.D{{Key: "$in", Value: values}} }
+func before(t time.Time) bson.D { return bson.D{{Key: "$lt", Value: t}} }

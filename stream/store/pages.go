@@ -2,12 +2,17 @@ package store
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/idtext"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -135,48 +140,56 @@ func (s *Store) PutComponent(ctx context.Context, in ComponentInput) (id string,
 		return "", false, err
 	}
 
-	c, err := s.findComponent(ctx, in.Page, in.Name)
-	var missing *NotFoundError
-	switch {
-	case err == nil:
-		_, err = s.components().UpdateOne(ctx, bson.D{{Key: "_id", Value: c.id}}, bson.D{{Key: "$set", Value: set}})
-		id = idtext.Of(c.id)
-	case asError(err, &missing):
-		created = true
-		if in.Position == nil {
-			last, err := s.lastPosition(ctx, in.Page)
-			if err != nil {
-				return "", false, err
-			}
-			set = append(set, bson.E{Key: "position", Value: last + 1})
-		}
-		oid := bson.NewObjectID()
-		id = oid.Hex()
-		_, err = s.components().InsertOne(ctx, append(bson.D{
-			{Key: "_id", Value: oid},
-			{Key: "page", Value: in.Page},
-			{Key: "name", Value: in.Name},
-			{Key: "state", Value: status.Operational.String()},
-			{Key: "history", Value: bson.A{stateChange(status.Operational, now)}},
-			{Key: "created_at", Value: now},
-		}, set...))
-	default:
-		return "", false, err
+	id, created, err = s.putComponent(ctx, in, set, now)
+	if mongo.IsDuplicateKeyError(err) { // made by another writer just now
+		id, created, err = s.putComponent(ctx, in, set, now)
 	}
 	if err != nil {
-		return "", false, s.explain("put component "+in.Name, err)
+		return "", false, err
 	}
 	s.changed(ctx, in.Page)
 	return id, created, nil
 }
 
+func (s *Store) putComponent(ctx context.Context, in ComponentInput, set bson.D, now time.Time) (id string, created bool, err error) {
+	c, err := s.findComponent(ctx, in.Page, in.Name)
+	var missing *NotFoundError
+	if err == nil {
+		_, err = s.components().UpdateOne(ctx, bson.D{{Key: "_id", Value: c.id}}, bson.D{{Key: "$set", Value: set}})
+		return mongodb.IDText(c.id), false, s.explain("put component "+in.Name, err)
+	}
+	if !errors.As(err, &missing) {
+		return "", false, err
+	}
+	if in.Position == nil {
+		last, err := s.lastPosition(ctx, in.Page)
+		if err != nil {
+			return "", false, err
+		}
+		set = append(slices.Clone(set), bson.E{Key: "position", Value: last + 1})
+	}
+	oid := bson.NewObjectID()
+	_, err = s.components().InsertOne(ctx, append(bson.D{
+		{Key: "_id", Value: oid},
+		{Key: "page", Value: in.Page},
+		{Key: "name", Value: in.Name},
+		{Key: "state", Value: status.Operational.String()},
+		{Key: "history", Value: bson.A{stateChange(status.Operational, now)}},
+		{Key: "created_at", Value: now},
+	}, set...))
+	return oid.Hex(), true, s.explain("put component "+in.Name, err)
+}
+
 func (s *Store) lastPosition(ctx context.Context, page string) (int32, error) {
 	last := 0
-	err := each(ctx, s.components(), bson.D{{Key: "page", Value: page}}, bson.D{{Key: "position", Value: 1}}, func(raw bson.Raw) {
-		f := fields{raw: raw}
-		n, _ := f.number("position", 0, 1<<30)
-		last = max(last, n)
-	})
+	cursor, err := s.components().Find(ctx, bson.D{{Key: "page", Value: page}}, options.Find().SetProjection(include("position")))
+	if err == nil {
+		err = drain(ctx, cursor, func(raw bson.Raw) {
+			f := fields{raw: raw}
+			n, _ := f.number("position", 0, 1<<30)
+			last = max(last, n)
+		})
+	}
 	return int32(last), s.explain("find the last component", err)
 }
 
@@ -203,7 +216,7 @@ func (s *Store) SetComponentState(ctx context.Context, page, component, state st
 		bson.D{{Key: "_id", Value: c.id}, {Key: "state", Value: bson.D{{Key: "$ne", Value: state}}}},
 		bson.D{
 			{Key: "$set", Value: bson.D{{Key: "state", Value: state}, {Key: "updated_at", Value: now}}},
-			{Key: "$push", Value: bson.D{{Key: "history", Value: stateChange(want, now)}}},
+			{Key: "$push", Value: bson.D{{Key: "history", Value: newest(stateChange(want, now), schema.MaxHistory)}}},
 		})
 	if err != nil {
 		return false, s.explain("set the state of component "+component, err)

@@ -9,8 +9,10 @@
 package store
 
 import (
+	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +22,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
-	"statustail/stream/change"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
@@ -30,29 +33,30 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil takes none.
 	Registerer prometheus.Registerer
-	// ReadPreference is where pages are read; nil is the client's own.
+	// ReadPreference is where pages are read; nil is the primary.
 	ReadPreference *readpref.ReadPref
 	// TextCache bounds the rendered bodies that are kept, in bytes. Zero is
 	// 16 MiB.
 	TextCache int
-	// Reserved says which event names are not for applications; nil: none.
-	Reserved func(name string) bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
 // A Store is one database of status pages. It is safe for concurrent use.
 type Store struct {
-	db       *mongo.Database
-	now      func() time.Time
-	log      *slog.Logger
-	reserved func(string) bool
-	invalid  *invalidDocuments
-	texts    *textCache
+	db      *mongo.Database
+	now     func() time.Time
+	log     *slog.Logger
+	invalid *invalidDocuments
+	texts   *textCache
+	// secondaries: pages may be read from members that lag.
+	secondaries bool
+	lagWithin   time.Duration
+	// wholeLists: the server cannot cut the lists of what it returns.
+	wholeLists atomic.Bool
 
 	mu         sync.Mutex
-	deployment *deployment // nil until a server has answered
-	noMax      bool        // the server has no $max accumulator
+	deployment mongodb.Deployment // empty until a server has answered
 }
 
 // New makes a Store of a database. It does no I/O.
@@ -70,22 +74,43 @@ func New(db *mongo.Database, cfg Config) *Store {
 	if now == nil {
 		now = time.Now
 	}
+	readFrom := cfg.ReadPreference
+	if readFrom == nil {
+		readFrom = readpref.Primary()
+	}
 	opts := options.Database().
+		SetReadPreference(readFrom).
 		SetReadConcern(readconcern.Majority()).
 		// Journaled on a majority: a change stream shows a write only then,
 		// and j makes the servers not wait for the next flush.
 		SetWriteConcern(journaledMajority())
-	if cfg.ReadPreference != nil {
-		opts.SetReadPreference(cfg.ReadPreference)
-	}
 	return &Store{
-		db:       db.Client().Database(db.Name(), opts),
-		now:      now,
-		log:      log,
-		reserved: cfg.Reserved,
-		invalid:  newInvalidDocuments(log, cfg.Registerer),
-		texts:    newTextCache(cfg.TextCache),
+		db:          db.Client().Database(db.Name(), opts),
+		now:         now,
+		log:         log,
+		invalid:     newInvalidDocuments(log, cfg.Registerer),
+		texts:       newTextCache(cfg.TextCache),
+		secondaries: readFrom.Mode() != readpref.PrimaryMode,
+		lagWithin:   lagWithin,
 	}
+}
+
+// detect asks the server what it is: until one has answered.
+func (s *Store) detect(ctx context.Context) (mongodb.Deployment, error) {
+	s.mu.Lock()
+	known := s.deployment
+	s.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	deployment, err := mongodb.Detect(ctx, s.db.Client())
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	s.deployment = deployment
+	s.mu.Unlock()
+	return deployment, nil
 }
 
 func journaledMajority() *writeconcern.WriteConcern {
@@ -94,10 +119,10 @@ func journaledMajority() *writeconcern.WriteConcern {
 	return wc
 }
 
-func (s *Store) pages() *mongo.Collection      { return s.db.Collection(change.Pages) }
-func (s *Store) components() *mongo.Collection { return s.db.Collection(change.Components) }
-func (s *Store) issues() *mongo.Collection     { return s.db.Collection(change.Issues) }
-func (s *Store) events() *mongo.Collection     { return s.db.Collection(change.Events) }
+func (s *Store) pages() *mongo.Collection      { return s.db.Collection(schema.Pages) }
+func (s *Store) components() *mongo.Collection { return s.db.Collection(schema.Components) }
+func (s *Store) issues() *mongo.Collection     { return s.db.Collection(schema.Issues) }
+func (s *Store) events() *mongo.Collection     { return s.db.Collection(schema.Events) }
 
 // clock is the current time as MongoDB keeps it: in milliseconds.
 func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

@@ -53,7 +53,7 @@ func (c *textCache) render(md string) status.Text {
 // keep puts an entry into the young generation. The caller holds the lock.
 func (c *textCache) keep(md string, text status.Text) {
 	const overhead = 128 // of a map entry and its headers, roughly
-	n := len(md) + len(text.HTML) + len(text.Plain) + overhead
+	n := len(md) + len(text.HTML.String()) + len(text.Plain) + overhead
 	if n > c.limit {
 		return
 	}

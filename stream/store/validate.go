@@ -8,28 +8,18 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"statustail/stream/schema"
 	"statustail/stream/status"
 )
 
 var (
-	slugPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	localePattern = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,8}$`)
 	hostPattern   = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
-// Bounds on what is written, in bytes. MongoDB's own is 16 MB a document;
-// these keep an event within what every client of a stream can take, whose
-// buffers are 64 KB as a rule.
-const (
-	maxName = 500
-	maxBody = 16 << 10
-	maxKey  = 256
-	maxData = 48 << 10
-)
-
 // CheckSlug is nil when s can be the id of a page.
 func CheckSlug(s string) error {
-	if !slugPattern.MatchString(s) {
+	if !schema.IsSlug(s) {
 		return invalid("page", "%q is not a slug: want 1 to 63 lower-case letters, digits and hyphens, not beginning with a hyphen", clip(s))
 	}
 	return nil
@@ -40,8 +30,8 @@ func checkName(field, s string) error {
 	switch {
 	case strings.TrimSpace(s) == "":
 		return invalid(field, "must not be empty")
-	case len(s) > maxName:
-		return invalid(field, "is too long: want at most %d bytes", maxName)
+	case len(s) > schema.MaxName:
+		return invalid(field, "is too long: want at most %d bytes", schema.MaxName)
 	}
 	return checkLine(field, s)
 }
@@ -51,8 +41,8 @@ func checkLine(field, s string) error {
 	switch {
 	case !utf8.ValidString(s):
 		return invalid(field, "is not valid UTF-8")
-	case len(s) > maxName:
-		return invalid(field, "is too long: want at most %d bytes", maxName)
+	case len(s) > schema.MaxName:
+		return invalid(field, "is too long: want at most %d bytes", schema.MaxName)
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return invalid(field, "must be one line without control characters")
 	}
@@ -64,8 +54,8 @@ func checkBody(field, s string) error {
 	switch {
 	case !utf8.ValidString(s):
 		return invalid(field, "is not valid UTF-8")
-	case len(s) > maxBody:
-		return invalid(field, "is too long: want at most %d bytes", maxBody)
+	case len(s) > schema.MaxBody:
+		return invalid(field, "is too long: want at most %d bytes", schema.MaxBody)
 	}
 	return nil
 }
@@ -84,7 +74,7 @@ func checkState(field, word string) (status.State, error) {
 
 func checkURL(field, s string) error {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 2000 {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > schema.MaxURL {
 		return invalid(field, "%q: want an address such as https://example.com/status", clip(s))
 	}
 	return nil
@@ -110,7 +100,7 @@ func checkHost(s string) error {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return nil
 	}
-	if len(s) > 253 || !hostPattern.MatchString(s) {
+	if len(s) > schema.MaxHost || !hostPattern.MatchString(s) {
 		return invalid("hosts", "%q: want a host name in lower case without a port, such as status.example.com", clip(s))
 	}
 	return nil

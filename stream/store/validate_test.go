@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"statustail/stream/schema"
 )
 
 func TestChecks(t *testing.T) {
@@ -21,13 +23,19 @@ func TestChecks(t *testing.T) {
 		"zone":   {checkTimeZone, []string{"", "UTC", "Europe/Berlin"}, []string{"Local", "Berlin", "../etc/passwd", "+02:00"}},
 		"name":   {func(s string) error { return checkName("name", s) }, []string{"x", "Ünïcode 🚒", "<script>"}, []string{"", " ", "a\nb", "a\x1b[0m", "\xff", long}},
 		"line":   {func(s string) error { return checkLine("label", s) }, []string{"", "x"}, []string{"a\x00", long, "\xff"}},
-		"body":   {func(s string) error { return checkBody("body", s) }, []string{"", "a\n\nb\t"}, []string{"\xff", strings.Repeat("x", maxBody+1)}},
+		"body":   {func(s string) error { return checkBody("body", s) }, []string{"", "a\n\nb\t"}, []string{"\xff", strings.Repeat("x", schema.MaxBody+1)}},
 		"state":  {func(s string) error { _, err := checkState("state", s); return err }, []string{"", "operational", "partial_outage"}, []string{"down", "Outage", " outage"}},
-		"event": {(&Store{reserved: func(s string) bool { return s == "init_event" }}).checkEventName,
+		"event": {checkEventName,
 			[]string{"deploy", "a", "a.b-c_9"}, []string{"", "init_event", "Deploy", "9a", "a b", "a\n", "$changed", long}},
-		"data": {func(s string) error { _, err := decodeJSON([]byte(s)); return err },
-			[]string{"null", "1", `"x"`, "[]", `{"a":{"b":[1,2.5,true,null]}}`, ` {} `},
-			[]string{"", "{", "nope", "{} {}", "1 2", `{"a":}`, `{"a" 1}`, "[1,]", `"` + strings.Repeat("x", maxData) + `"`, strings.Repeat("[", 5000), "1e999", "\"\xff\"", `{"a\u0000":1}`, `{"$oid":"x"}`, `{"a":1,"a":2}`, "NaN", "'x'"}},
+		"data": {func(s string) error {
+			v, err := decodeJSON([]byte(s))
+			if err == nil {
+				err = checkData(v)
+			}
+			return err
+		},
+			[]string{"null", "1", `"` + strings.Repeat("x", schema.MaxData-2) + `"`, strings.Repeat(" ", schema.MaxData) + "1", `"x"`, "[]", `{"a":{"b":[1,2.5,true,null]}}`, ` {} `},
+			[]string{"", "{", "nope", "{} {}", "1 2", `{"a":}`, `{"a" 1}`, "[1,]", `"` + strings.Repeat("x", schema.MaxData-1) + `"`, `"` + strings.Repeat("<", schema.MaxData/6) + `"`, strings.Repeat("[", 5000), "1e999", "\"\xff\"", `{"a\u0000":1}`, `{"$oid":"x"}`, `{"a":1,"a":2}`, "NaN", "'x'"}},
 	} {
 		for _, s := range c.good {
 			if err := c.check(s); err != nil {

@@ -3,22 +3,19 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/change"
-	"statustail/stream/idtext"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
 // Every write is one operation on one document, so nothing is ever half
 // written, and is acknowledged by a journaled majority. A write that depends
 // on the document's condition has the condition in its filter.
-
-// ChangedName is the name of the documents in a capped events collection that
-// only say that a page has changed. They are never published.
-const ChangedName = "$changed"
 
 // changed leaves word of a write where that is all that can be followed: in
 // the capped collection of a standalone mongod. The write has been made, so a
@@ -29,7 +26,7 @@ func (s *Store) changed(ctx context.Context, page string) {
 		_, err = s.events().InsertOne(ctx, bson.D{
 			{Key: "_id", Value: bson.NewObjectID()},
 			{Key: "page", Value: page},
-			{Key: "name", Value: ChangedName},
+			{Key: "name", Value: schema.Changed},
 			{Key: "created_at", Value: s.clock()},
 		})
 	}
@@ -41,11 +38,11 @@ func (s *Store) changed(ctx context.Context, page string) {
 // eventsCapped reports whether changes must be hinted at: on a standalone
 // mongod whose events collection is capped.
 func (s *Store) eventsCapped(ctx context.Context) (bool, error) {
-	d, err := s.detect(ctx)
-	if err != nil || d.clustered {
+	deployment, err := s.detect(ctx)
+	if err != nil || deployment.Clustered() {
 		return false, err
 	}
-	capped, _, err := s.collectionOptions(ctx, change.Events)
+	capped, _, err := s.collectionOptions(ctx, schema.Events)
 	return capped, err
 }
 
@@ -97,26 +94,40 @@ func findUpTo(ctx context.Context, c *mongo.Collection, filter bson.D, n int64) 
 	return all, err
 }
 
+// findIDs reads the documents whose ids a text may mean.
+func findIDs(ctx context.Context, c *mongo.Collection, text string) (all []found, err error) {
+	for _, id := range mongodb.IDValues(text) {
+		some, err := findUpTo(ctx, c, bson.D{{Key: "_id", Value: id}}, 1)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
 // findComponent finds the one component of a page that a person means by an
 // id or a name.
 func (s *Store) findComponent(ctx context.Context, page, ref string) (found, error) {
 	if err := checkName("component", ref); err != nil {
 		return found{}, err
 	}
-	for _, filter := range []bson.D{
-		{{Key: "_id", Value: in(idtext.Values(ref))}, {Key: "page", Value: page}},
-		{{Key: "name", Value: ref}, {Key: "page", Value: page}},
-	} {
-		all, err := findUpTo(ctx, s.components(), filter, 2)
-		switch {
-		case err != nil:
-			return found{}, s.explain("find the component", err)
-		case len(all) > 1:
-			return found{}, conflict("page %q has several components %q: name one by its id (%s, %s, …)",
-				page, ref, idtext.Of(all[0].id), idtext.Of(all[1].id))
-		case len(all) == 1:
-			return all[0], nil
-		}
+	all, err := findIDs(ctx, s.components(), ref)
+	all = slices.DeleteFunc(all, func(c found) bool {
+		slug, _ := c.raw.Lookup("page").StringValueOK()
+		return slug != page
+	})
+	if err == nil && len(all) == 0 {
+		all, err = findUpTo(ctx, s.components(), bson.D{{Key: "page", Value: page}, {Key: "name", Value: ref}}, 2)
 	}
-	return found{}, &NotFoundError{Reason: fmt.Sprintf("page %q has no component %q", page, ref)}
+	switch {
+	case err != nil:
+		return found{}, s.explain("find the component", err)
+	case len(all) > 1:
+		return found{}, conflict("page %q has several components %q: name one by its id (%s, %s, …)",
+			page, ref, mongodb.IDText(all[0].id), mongodb.IDText(all[1].id))
+	case len(all) == 0:
+		return found{}, &NotFoundError{Reason: fmt.Sprintf("page %q has no component %q", page, ref)}
+	}
+	return all[0], nil
 }

@@ -15,6 +15,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 
 	"statustail/stream/change"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
 // again is how soon a cursor that died is opened anew when nothing is wrong:
@@ -74,11 +76,7 @@ func (f *capped) Follow(ctx context.Context, sink Sink) error {
 
 // cursorDied reports the ways in which a tailable cursor ends by itself.
 func cursorDied(err error) bool {
-	switch code(err) {
-	case codeCappedPositionLost, codeQueryPlanKilled, 43: // CursorNotFound
-		return true
-	}
-	return false
+	return mongodb.HasCode(err, mongodb.CodeCappedPositionLost, mongodb.CodeQueryPlanKilled, mongodb.CodeCursorNotFound)
 }
 
 // A logged is a document of the collection with its position.
@@ -90,7 +88,7 @@ type logged struct {
 // tail reads the collection from its start and goes on until the cursor dies,
 // which is no error.
 func (f *capped) tail(ctx context.Context, sink Sink, out *outage) error {
-	events := f.cfg.Client.Database(f.cfg.Database).Collection(change.Events,
+	events := f.cfg.Client.Database(f.cfg.Database).Collection(schema.Events,
 		options.Collection().SetReadPreference(readpref.Primary()))
 	opening, cancel := context.WithTimeout(ctx, openWithin)
 	cursor, err := events.Find(opening, bson.D{}, options.Find().SetCursorType(options.TailableAwait).SetMaxAwaitTime(awaitHistory))
@@ -180,7 +178,7 @@ func (f *capped) catchUp(ctx context.Context, cursor *mongo.Cursor, sink Sink) (
 		if err := f.exists(ctx); err != nil {
 			return false, err
 		}
-		f.logger.Warn("the capped collection has rolled over or was dropped, taking everything as changed", "collection", change.Events)
+		f.logger.Warn("the capped collection has rolled over or was dropped, taking everything as changed", "collection", schema.Events)
 		f.metrics.holes.Inc()
 		f.at++
 		f.from, f.id = f.at, bson.RawValue{}
@@ -225,7 +223,7 @@ func (f *capped) pass(doc bson.Raw, sink Sink) {
 }
 
 func (f *capped) deliver(doc bson.Raw, at change.Position, sink Sink) {
-	if name, _ := doc.Lookup("name").StringValueOK(); name == Changed {
+	if name, _ := doc.Lookup("name").StringValueOK(); name == schema.Changed {
 		if h, ok := f.reader.notification(doc, at); ok {
 			f.metrics.hints.Inc()
 			sink.Hint(h)
@@ -251,16 +249,16 @@ func after(last change.Position, doc bson.Raw) change.Position {
 
 // exists explains a collection that is not there, or not capped.
 func (f *capped) exists(ctx context.Context) error {
-	specs, err := f.cfg.Client.Database(f.cfg.Database).ListCollectionSpecifications(ctx, bson.D{{Key: "name", Value: change.Events}})
+	specs, err := f.cfg.Client.Database(f.cfg.Database).ListCollectionSpecifications(ctx, bson.D{{Key: "name", Value: schema.Events}})
 	if err != nil {
 		return err
 	}
-	hint := fmt.Sprintf(`make it with "statustail init --capped", or by hand: db.createCollection(%q, {capped: true, size: 67108864})`, change.Events)
+	hint := fmt.Sprintf(`make it with "statustail init --capped", or by hand: db.createCollection(%q, {capped: true, size: 67108864})`, schema.Events)
 	if len(specs) == 0 {
-		return fmt.Errorf("the collection %s.%s does not exist: %s", f.cfg.Database, change.Events, hint)
+		return fmt.Errorf("the collection %s.%s does not exist: %s", f.cfg.Database, schema.Events, hint)
 	}
 	if capped, _ := specs[0].Options.Lookup("capped").BooleanOK(); !capped {
-		return fmt.Errorf("the collection %s.%s is not capped, so it cannot be tailed: rename or drop it, then %s", f.cfg.Database, change.Events, hint)
+		return fmt.Errorf("the collection %s.%s is not capped, so it cannot be tailed: rename or drop it, then %s", f.cfg.Database, schema.Events, hint)
 	}
 	return nil
 }

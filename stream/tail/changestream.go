@@ -14,10 +14,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 
 	"statustail/stream/change"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
 
 const (
-	// openWithin bounds the opening of a stream: the server looks through its
+	// openWithin bounds one opening of a stream: the server looks through its
 	// oplog for the place to begin.
 	openWithin = 60 * time.Second
 	// awaitFor is how long the server waits for a change before it answers
@@ -35,7 +37,7 @@ const (
 	// reached and still be the same one.
 	behindAtMost = 10
 	// maxRefusals is how often a server may refuse a token, for whatever
-	// reason, before it is given up.
+	// reason, or not get to its place in time, before it is given up.
 	maxRefusals = 5
 )
 
@@ -52,6 +54,7 @@ type changeStream struct {
 	token       bson.Raw
 	invalidated bool
 	refusals    int
+	openWithin  time.Duration
 
 	opened bool            // the sink was told
 	dirty  bool            // the sink has to be told again, once the stream is open
@@ -65,11 +68,14 @@ type changeStream struct {
 // and find on the database. Positions are cluster times.
 func NewChangeStream(cfg Config) Follower {
 	m := newMetrics(cfg.Registerer)
-	return &changeStream{cfg: cfg, logger: cfg.logger(), metrics: m, reader: newReader(cfg, m)}
+	return &changeStream{cfg: cfg, logger: cfg.logger(), metrics: m, reader: newReader(cfg, m), openWithin: openWithin}
 }
 
 // ErrNoChangeStreams is for a server that has none, now and later.
 var ErrNoChangeStreams = errors.New("this MongoDB server has no change streams: they need a replica set (one member is enough: mongod --replSet rs0, then rs.initiate()), or use --source capped")
+
+// errSlow is for a stream that could not be opened in time.
+var errSlow = errors.New("the server did not find the place in its oplog in time")
 
 // errReopen asks for the stream to be opened anew at the token, for no fault.
 var errReopen = errors.New("reopen")
@@ -83,6 +89,8 @@ func (f *changeStream) Follow(ctx context.Context, sink Sink) error {
 			return ctx.Err()
 		case errors.Is(err, errReopen):
 			continue
+		case errors.Is(err, errForeignToken):
+			return err
 		case unsupported(err):
 			return fmt.Errorf("%w (%w)", ErrNoChangeStreams, err)
 		case f.token != nil && historyLost(err), f.token != nil && f.refusals >= maxRefusals:
@@ -127,7 +135,9 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 		f.opened, f.dirty = true, false
 	}
 	if stream.RemainingBatchLength() == 0 {
-		f.settle(stream, session, sink)
+		if err := f.settle(stream, session, sink); err != nil {
+			return err
+		}
 	}
 
 	wait := awaitFor
@@ -147,7 +157,9 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 		}
 		// The last event of a batch stands for the whole batch.
 		if stream.RemainingBatchLength() == 0 {
-			f.settle(stream, session, sink)
+			if err := f.settle(stream, session, sink); err != nil {
+				return err
+			}
 		}
 		switch {
 		case f.invalidated:
@@ -163,8 +175,6 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 // open opens the stream where it has to go on. A beginning tries to include
 // the history that is wanted, and says in history whether it does.
 func (f *changeStream) open(ctx context.Context, session *mongo.Session, history *bool) (*mongo.ChangeStream, error) {
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
-	defer cancel()
 	now, err := f.clusterTime(ctx, session)
 	if err != nil {
 		return nil, err
@@ -185,7 +195,7 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 		}
 		stream, err := f.watch(ctx, opts)
 		var refused mongo.CommandError
-		if errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !retryable(refused) {
+		if errors.Is(err, errSlow) || errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !mongodb.IsPassing(err) {
 			f.refusals++
 		}
 		if err == nil {
@@ -209,8 +219,8 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 }
 
 // begin opens a stream without a token: for the first time as far back as the
-// replay window, or, where the oplog is shorter than that, as much of it as
-// halving the window finds; after that at now.
+// replay window, or, where the oplog is shorter than that or takes too long to
+// be searched, as much of it as halving the window finds; after that at now.
 func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.ChangeStream, change.Position, error) {
 	window := f.cfg.replay()
 	for ; !f.opened && window >= time.Second; window /= 2 {
@@ -219,11 +229,11 @@ func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.C
 			continue
 		}
 		stream, err := f.watch(ctx, f.options(true).SetStartAtOperationTime(timestamp(now-back)))
-		if err == nil || !historyLost(err) {
+		if err == nil || !historyLost(err) && !errors.Is(err, errSlow) {
 			return stream, now - back, err
 		}
 		if window == f.cfg.replay() {
-			f.logger.Info("the oplog does not reach back as far as the replay window; beginning with what there is", "window", window)
+			f.logger.Info("the replay window cannot be had; beginning with as much of it as can", "window", window, "error", err)
 		}
 	}
 	stream, err := f.watch(ctx, f.options(false).SetStartAtOperationTime(timestamp(now)))
@@ -233,7 +243,13 @@ func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.C
 func (f *changeStream) watch(ctx context.Context, opts *options.ChangeStreamOptionsBuilder) (*mongo.ChangeStream, error) {
 	db := f.cfg.Client.Database(f.cfg.Database, options.Database().
 		SetReadPreference(readpref.Primary()).SetReadConcern(readconcern.Majority()))
-	return db.Watch(ctx, pipeline(), opts)
+	opening, cancel := context.WithTimeout(ctx, f.openWithin)
+	defer cancel()
+	stream, err := db.Watch(opening, pipeline(), opts)
+	if err != nil && opening.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w (%w)", errSlow, err)
+	}
+	return stream, err
 }
 
 func (f *changeStream) options(history bool) *options.ChangeStreamOptionsBuilder {
@@ -275,11 +291,11 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 		case watched(collection):
 			f.metrics.hints.Inc()
 			h := hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at)
-			if collection == change.Pages {
+			if collection == schema.Pages {
 				h.Touched = touched(event)
 			}
 			sink.Hint(h)
-		case collection == change.Events && operation == "insert":
+		case collection == schema.Events && operation == "insert":
 			doc, _ := event.Lookup("fullDocument").DocumentOK()
 			if m, ok := f.reader.message(doc, at); ok {
 				f.metrics.messages.Inc()
@@ -308,18 +324,22 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 }
 
 // settle notes where the stream stands at the end of a batch.
-func (f *changeStream) settle(stream *mongo.ChangeStream, session *mongo.Session, sink Sink) {
+func (f *changeStream) settle(stream *mongo.ChangeStream, session *mongo.Session, sink Sink) error {
 	token := stream.ResumeToken()
 	if token == nil {
-		return
+		return nil
+	}
+	reached := tokenPosition(token)
+	if reached == 0 {
+		return errForeignToken
 	}
 	f.token = token
-	reached := tokenPosition(token)
 	f.last = max(f.last, reached)
 	f.metrics.hear(time.Now(), f.behind(session))
 	if f.opened && !f.dirty {
 		sink.Reached(f.last)
 	}
+	return nil
 }
 
 // behind is how far the stream is behind the deployment, whose newest cluster

@@ -21,9 +21,6 @@ type Config struct {
 	// Replay is how much history to begin with, as far as the database
 	// still has it; DefaultReplay when zero, none when negative.
 	Replay time.Duration
-	// Reserved says which names of messages are taken by the protocol that
-	// the messages are going to be part of. Nil reserves none.
-	Reserved func(name string) bool
 	// Logger gets outages, what was skipped, and what is over; nil is
 	// slog.Default.
 	Logger *slog.Logger

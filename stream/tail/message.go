@@ -2,29 +2,13 @@ package tail
 
 import (
 	"fmt"
-	"regexp"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/stream/change"
-	"statustail/stream/idtext"
+	"statustail/stream/mongodb"
+	"statustail/stream/schema"
 )
-
-const (
-	// MaxData is the most JSON that a message may carry, in bytes.
-	MaxData = 64 << 10
-	// maxKey is the longest key of a message, in bytes.
-	maxKey = 256
-)
-
-var (
-	slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	name = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,63}$`)
-)
-
-// Changed is the name of a document in a capped events collection that is a
-// hint, not a message.
-const Changed = "$changed"
 
 // A misfit is why a document of events is skipped. Reason is one word for
 // metrics.
@@ -41,8 +25,8 @@ func misfitf(reason, format string, args ...any) error {
 
 // message reads and checks a document of events. The error, a *misfit, says
 // what is wrong with it.
-func message(doc bson.Raw, reserved func(string) bool, at change.Position) (change.Message, error) {
-	m := change.Message{ID: idtext.Of(doc.Lookup("_id")), At: at}
+func message(doc bson.Raw, at change.Position) (change.Message, error) {
+	m := change.Message{ID: mongodb.IDText(doc.Lookup("_id")), At: at}
 	if err := doc.Validate(); err != nil {
 		return m, misfitf("bson", "not a valid document: %v", err)
 	}
@@ -50,18 +34,18 @@ func message(doc bson.Raw, reserved func(string) bool, at change.Position) (chan
 		return m, misfitf("id", "no _id")
 	}
 	var ok bool
-	if m.Page, ok = doc.Lookup("page").StringValueOK(); !ok || !slug.MatchString(m.Page) {
-		return m, misfitf("page", "page %.80s: want the slug of a page, %s", show(doc, "page"), slug)
+	if m.Page, ok = doc.Lookup("page").StringValueOK(); !ok || !schema.IsSlug(m.Page) {
+		return m, misfitf("page", "page %.80s: want the slug of a page, %s", show(doc, "page"), schema.SlugPattern)
 	}
-	if m.Name, ok = doc.Lookup("name").StringValueOK(); !ok || !name.MatchString(m.Name) {
-		return m, misfitf("name", "name %.80s: want %s", show(doc, "name"), name)
+	if m.Name, ok = doc.Lookup("name").StringValueOK(); !ok || !schema.IsEventName(m.Name) {
+		return m, misfitf("name", "name %.80s: want %s", show(doc, "name"), schema.EventNamePattern)
 	}
-	if reserved != nil && reserved(m.Name) {
+	if schema.Reserved(m.Name) {
 		return m, misfitf("name", "name %q belongs to the protocol", m.Name)
 	}
 	if key := doc.Lookup("key"); key.Type != 0 && key.Type != bson.TypeNull {
-		if m.Key, ok = key.StringValueOK(); !ok || len(m.Key) > maxKey {
-			return m, misfitf("key", "key: want a string of at most %d bytes", maxKey)
+		if m.Key, ok = key.StringValueOK(); !ok || len(m.Key) > schema.MaxKey {
+			return m, misfitf("key", "key: want a string of at most %d bytes", schema.MaxKey)
 		}
 	}
 	if created, ok := doc.Lookup("created_at").TimeOK(); ok {
@@ -72,15 +56,16 @@ func message(doc bson.Raw, reserved func(string) bool, at change.Position) (chan
 		m.CreatedAt = at.Time()
 	}
 	data := doc.Lookup("data")
-	if len(data.Value) > MaxData {
-		return m, misfitf("size", "data of %d bytes, at most %d are passed on", len(data.Value), MaxData)
+	// No JSON is that much shorter than its BSON.
+	if len(data.Value) > 16*schema.MaxData {
+		return m, misfitf("size", "data of %d bytes, at most %d of JSON are passed on", len(data.Value), schema.MaxData)
 	}
-	json, err := appendJSON(make([]byte, 0, len(data.Value)+16), data)
+	json, err := mongodb.AppendJSON(make([]byte, 0, min(len(data.Value), schema.MaxData)+16), data)
 	if err != nil {
 		return m, misfitf("data", "data: %v", err)
 	}
-	if len(json) > MaxData {
-		return m, misfitf("size", "data of %d bytes as JSON, at most %d are passed on", len(json), MaxData)
+	if len(json) > schema.MaxData {
+		return m, misfitf("size", "data of %d bytes as JSON, at most %d are passed on", len(json), schema.MaxData)
 	}
 	m.Data = json
 	return m, nil

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/stream/change"
+	"statustail/stream/schema"
 )
 
 func doc(t testing.TB, d bson.D) bson.Raw {
@@ -36,7 +37,7 @@ func TestMessageRefuses(t *testing.T) {
 		}
 		return d
 	}
-	if _, err := message(doc(t, good), nil, 1); err != nil {
+	if _, err := message(doc(t, good), 1); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -52,15 +53,15 @@ func TestMessageRefuses(t *testing.T) {
 		{with("name", nil), "name"},
 		{with("name", "a b"), "name"},
 		{with("name", "a\ndata: x"), "name"},
-		{with("name", Changed), "name"},
+		{with("name", schema.Changed), "name"},
 		{with("name", strings.Repeat("a", 65)), "name"},
 		{with("name", "init_event"), "name"},
 		{with("key", 1), "key"},
-		{with("key", strings.Repeat("k", maxKey+1)), "key"},
-		{with("data", strings.Repeat("d", MaxData)), "size"},
-		{with("data", strings.Repeat("<", MaxData/4)), "size"}, // as JSON
+		{with("key", strings.Repeat("k", schema.MaxKey+1)), "key"},
+		{with("data", strings.Repeat("d", schema.MaxData)), "size"},
+		{with("data", strings.Repeat("<", schema.MaxData/4)), "size"}, // as JSON
 	} {
-		_, err := message(doc(t, test.d), func(name string) bool { return name == "init_event" }, 1)
+		_, err := message(doc(t, test.d), 1)
 		var fault *misfit
 		if !errors.As(err, &fault) || fault.reason != test.reason {
 			t.Errorf("%.100v: got %v, want it skipped because of its %s", test.d, err, test.reason)
@@ -69,7 +70,7 @@ func TestMessageRefuses(t *testing.T) {
 }
 
 func TestHintOfAPageNamesThePage(t *testing.T) {
-	if h := hint(change.Pages, raw(t, "acme"), bson.RawValue{}, 5); h != (change.Hint{Collection: change.Pages, Page: "acme", ID: "acme", At: 5}) {
+	if h := hint(schema.Pages, raw(t, "acme"), bson.RawValue{}, 5); h != (change.Hint{Collection: schema.Pages, Page: "acme", ID: "acme", At: 5}) {
 		t.Errorf("%+v", h)
 	}
 }

@@ -67,7 +67,7 @@ func (m *metrics) hear(now time.Time, behind time.Duration) {
 
 // quietFor is how long a tail may hear nothing at all before that counts as
 // lag when nothing is known to be wrong: longer than on a quiet database.
-const quietFor = max(awaitFor, lookAtLeast) + 5*time.Second
+const quietFor = awaitFor + 5*time.Second
 
 func (m *metrics) lag(now time.Time) time.Duration {
 	heard := m.heard.Load()

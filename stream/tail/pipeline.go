@@ -4,7 +4,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
-	"statustail/stream/change"
+	"statustail/stream/schema"
 )
 
 // pipeline has the server pass on only what matters. Projected are the fields
@@ -13,7 +13,7 @@ import (
 // collections apart. The _id of an
 // event, its token, has to stay as it is.
 func pipeline() mongo.Pipeline {
-	ours := bson.D{{Key: "$in", Value: bson.A{change.Pages, change.Components, change.Issues, change.Events}}}
+	ours := bson.D{{Key: "$in", Value: bson.A{schema.Pages, schema.Components, schema.Issues, schema.Events}}}
 	return mongo.Pipeline{
 		{{Key: "$match", Value: bson.D{{Key: "$or", Value: bson.A{
 			bson.D{

@@ -16,9 +16,8 @@ const maxSkipped = 1024
 // A reader turns documents of events into messages and accounts for those
 // that it cannot.
 type reader struct {
-	reserved func(string) bool
-	log      *slog.Logger
-	metrics  *metrics
+	log     *slog.Logger
+	metrics *metrics
 
 	skipped map[string]struct{}
 	order   []string // of skipped, a ring
@@ -26,12 +25,12 @@ type reader struct {
 }
 
 func newReader(cfg Config, m *metrics) *reader {
-	return &reader{reserved: cfg.Reserved, log: cfg.logger(), metrics: m, skipped: make(map[string]struct{})}
+	return &reader{log: cfg.logger(), metrics: m, skipped: make(map[string]struct{})}
 }
 
 // message reports false when the document is skipped.
 func (r *reader) message(doc bson.Raw, at change.Position) (change.Message, bool) {
-	m, err := message(doc, r.reserved, at)
+	m, err := message(doc, at)
 	if err == nil {
 		return m, true
 	}

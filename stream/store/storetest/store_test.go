@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/embedded"
+	"statustail/stream/schema"
 	"statustail/stream/status"
 	"statustail/stream/store"
 )
@@ -103,14 +106,14 @@ func open(t testing.TB) *fixture {
 // load reads one page as everybody does.
 func (f *fixture) load(slug string) status.Page {
 	f.t.Helper()
-	pages, at, err := f.Load(f.ctx, []string{slug}, 0)
+	pages, _, err := f.Load(f.ctx, []string{slug}, 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if at == 0 {
-		f.t.Error("a load at no position")
+	if _, ok := pages[slug]; !ok {
+		return status.Page{}
 	}
-	return pages[slug]
+	return must[status.Page](f.t)(pages[slug].Decode())
 }
 
 func (f *fixture) issue(slug, id string) *status.Issue {
@@ -138,6 +141,16 @@ func must[T any](t testing.TB) func(T, error) T {
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+// written fails the test when a write has failed, whatever it returned.
+func written(t testing.TB) func(any, error) {
+	return func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -207,11 +220,12 @@ func TestPagesAndHosts(t *testing.T) {
 	if fmt.Sprint(first) != fmt.Sprint(want) {
 		t.Errorf("\n got %v\nwant %v", first, want)
 	}
-	for host, want := range map[string]string{"STATUS.acme.com:8443": "acme", "acme.com": "", "": "", "a b": "", "*": ""} {
-		slug, found, err := f.PageByHost(f.ctx, host)
-		if err != nil || slug != want || found != (want != "") {
-			t.Errorf("%q: %q, %t, %v", host, slug, found, err)
-		}
+	must[bool](t)(f.PutPage(f.ctx, store.PageInput{ID: "acme-too", Name: "Acme", Hosts: []string{"status.acme.com", "other.acme.com"}}))
+	hosts := must[map[string]string](t)(f.Hosts(f.ctx, []string{
+		"STATUS.acme.com:8443", "status.acme.com", "other.acme.com.", "acme.com", "", "a b", "*",
+	}, 0))
+	if want := map[string]string{"STATUS.acme.com:8443": "acme", "status.acme.com": "acme", "other.acme.com.": "acme-too"}; !maps.Equal(hosts, want) {
+		t.Errorf("hosts\n got %v\nwant %v", hosts, want)
 	}
 	// What is not given stays: a page does not become public by being renamed.
 	f.clock.advance(time.Hour)
@@ -285,6 +299,10 @@ func TestComponents(t *testing.T) {
 	_, err = f.SetComponentState(f.ctx, "nope", "API", "outage")
 	refused(t, err, `no page "nope"`)
 
+	// Made when the names were not unique yet.
+	if err := f.db.Collection("components").Indexes().DropOne(f.ctx, "page_1_name_1"); err != nil {
+		t.Fatal(err)
+	}
 	f.insert("components", bson.D{{Key: "_id", Value: "twin"}, {Key: "page", Value: "acme"}, {Key: "name", Value: "API"}})
 	var conflict *store.ConflictError
 	_, err = f.SetComponentState(f.ctx, "acme", "API", "outage")
@@ -462,20 +480,25 @@ func TestOldIssues(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("issues\n got %q\nwant %q", got, want)
 	}
-	wantPast := map[string]time.Time{"api": day(40), oid.Hex(): day(40), "web": day(50), "": day(45), "db": day(44), "mail": day(70)}
-	if fmt.Sprint(p.PastIncidents) != fmt.Sprint(wantPast) {
-		t.Errorf("past incidents\n got %v\nwant %v", p.PastIncidents, wantPast)
+	// A page, and its components, have an incident from before the window.
+	scopes := []string{"", "api", oid.Hex(), "web", "db", "mail", "x1", "x2", "x3", "x4", "nothing"}
+	past := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{
+		"acme": scopes, "other": {""}, "none": {"", "api"}, "Not A Slug": {""},
+	}, 0))
+	wantPast := map[string]map[string]time.Time{"acme": {
+		"": day(40), "api": day(40), oid.Hex(): day(40), "web": day(50), "db": day(44), "mail": day(70),
+	}}
+	if fmt.Sprint(past) != fmt.Sprint(wantPast) {
+		t.Errorf("past incidents\n got %v\nwant %v", past, wantPast)
 	}
 
-	// One issue, however old, for whoever follows a link to it.
-	i, found, err := f.Issue(f.ctx, "acme", "older")
-	if err != nil || !found || i.Title != "older" {
-		t.Errorf("%+v, %t, %v", i, found, err)
-	}
-	for page, id := range map[string]string{"acme": "elsewhere", "other": "older", "A": "older"} {
-		if _, found, err := f.Issue(f.ctx, page, id); found || err != nil {
-			t.Errorf("%s/%s: %t, %v", page, id, found, err)
-		}
+	// One issue, however old, is there for a link that leads to it.
+	ref := func(page, id string) store.IssueRef { return store.IssueRef{Page: page, ID: id} }
+	issues := must[map[store.IssueRef]status.Issue](t)(f.Issues(f.ctx, []store.IssueRef{
+		ref("acme", "older"), ref("acme", "elsewhere"), ref("other", "elsewhere"), ref("other", "older"), ref("A", "older"), ref("acme", ""),
+	}, 0))
+	if len(issues) != 2 || issues[ref("acme", "older")].Title != "older" || issues[ref("other", "elsewhere")].Title != "x" {
+		t.Errorf("%+v", issues)
 	}
 }
 
@@ -497,8 +520,9 @@ func TestIdsOfEveryKind(t *testing.T) {
 		if !slices.Equal(i.Components, []string{i.ID}) {
 			t.Errorf("issue %s names %q", i.ID, i.Components)
 		}
-		if _, found, err := f.Issue(f.ctx, "acme", i.ID); !found || err != nil {
-			t.Errorf("issue %s: %t, %v", i.ID, found, err)
+		ref := store.IssueRef{Page: "acme", ID: i.ID}
+		if issues, err := f.Issues(f.ctx, []store.IssueRef{ref}, 0); len(issues) != 1 || err != nil {
+			t.Errorf("issue %s: %v, %v", i.ID, issues, err)
 		}
 		if err := f.ResolveIssue(f.ctx, i.ID, ""); err != nil {
 			t.Errorf("issue %s: %v", i.ID, err)
@@ -506,6 +530,74 @@ func TestIdsOfEveryKind(t *testing.T) {
 		if changed, err := f.SetComponentState(f.ctx, "acme", i.ID, "outage"); err != nil || !changed {
 			t.Errorf("component %s: %t, %v", i.ID, changed, err)
 		}
+	}
+}
+
+// What a stranger puts into a URL is an id and nothing else, and the database
+// goes on answering.
+func TestHostileIds(t *testing.T) {
+	f := open(t)
+	f.page("acme")
+	f.insert("issues", bson.D{{Key: "_id", Value: "unlisted-7"}, {Key: "page", Value: "acme"}, {Key: "title", Value: "x"}, {Key: "created_at", Value: f.clock.Now()}})
+	for _, id := range []string{
+		`{"$minKey":1}`, `{"$maxKey":1}`, `{"$regularExpression":{"pattern":"^unlisted","options":""}}`, `{"$ne":null}`,
+		`{"$gt":""}`, `{"$numberDecimal":"1"}`, `{"$undefined":true}`, "\x00", "\xff",
+	} {
+		ref := store.IssueRef{Page: "acme", ID: id}
+		if issues, err := f.Issues(f.ctx, []store.IssueRef{ref}, 0); err != nil || len(issues) != 0 {
+			t.Errorf("%q: %v, %v", id, issues, err)
+		}
+	}
+	ref := store.IssueRef{Page: "acme", ID: "unlisted-7"}
+	if issues, err := f.Issues(f.ctx, []store.IssueRef{ref}, 0); err != nil || len(issues) != 1 {
+		t.Errorf("afterwards: %v, %v", issues, err)
+	}
+}
+
+// The histories that are pushed to forget their beginning.
+func TestListsForgetTheirBeginning(t *testing.T) {
+	f := open(t)
+	f.page("acme", "API")
+	var history bson.A
+	for i := range schema.MaxHistory {
+		history = append(history, bson.D{{Key: "state", Value: "outage"}, {Key: "at", Value: f.clock.Now().Add(time.Duration(i-schema.MaxHistory) * time.Second)}})
+	}
+	written(t)(f.db.Collection("components").UpdateOne(f.ctx, bson.D{{Key: "name", Value: "API"}}, bson.D{{Key: "$set", Value: bson.D{{Key: "history", Value: history}}}}))
+	must[bool](t)(f.SetComponentState(f.ctx, "acme", "API", "degraded"))
+	var c struct{ History []struct{ State string } }
+	if err := f.db.Collection("components").FindOne(f.ctx, bson.D{{Key: "name", Value: "API"}}).Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.History); n != schema.MaxHistory || c.History[n-1].State != "degraded" {
+		t.Errorf("%d entries, the last %+v", n, c.History[n-1])
+	}
+}
+
+// A write that shows nothing leaves the hash as it is; one that does, does not.
+func TestUnchangedPagesHaveOneHash(t *testing.T) {
+	f := open(t)
+	f.page("acme", "API", "Website")
+	must[string](t)(f.OpenIssue(f.ctx, store.IssueInput{Page: "acme", Title: "Bad", Body: "It is **bad**."}))
+	hash := func() uint64 {
+		pages, _, err := f.Load(f.ctx, []string{"acme"}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pages["acme"].Hash
+	}
+	first := hash()
+	f.clock.advance(time.Hour)
+	for _, collection := range []string{"pages", "components"} {
+		written(t)(f.db.Collection(collection).UpdateMany(f.ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{
+			{Key: "updated_at", Value: f.clock.Now()}, {Key: "own", Value: "the application's"},
+		}}}))
+	}
+	if hash() != first {
+		t.Error("what is not shown changes the hash")
+	}
+	must[bool](t)(f.SetComponentState(f.ctx, "acme", "API", "outage"))
+	if hash() == first {
+		t.Error("what is shown does not change the hash")
 	}
 }
 
@@ -523,11 +615,15 @@ func TestMisfits(t *testing.T) {
 		bson.D{{Key: "_id", Value: "bad time"}, {Key: "page", Value: "acme"}, {Key: "title", Value: "x"}, {Key: "created_at", Value: f.clock.Now()}, {Key: "resolved_at", Value: "yesterday"}},
 		bson.D{{Key: "_id", Value: "good"}, {Key: "page", Value: "acme"}, {Key: "title", Value: "x"}, {Key: "created_at", Value: f.clock.Now()}},
 	)
-	pages, _, err := f.Load(f.ctx, []string{"acme", "broken"}, 0)
-	if err != nil || len(pages) != 1 {
+	// A page that cannot be read is there all the same.
+	pages, _, err := f.Load(f.ctx, []string{"acme", "broken", "absent"}, 0)
+	if err != nil || len(pages) != 2 {
 		t.Fatalf("%v, %v", pages, err)
 	}
-	if p := pages["acme"]; len(p.Components) != 1 || len(p.Issues) != 1 || p.Issues[0].ID != "good" {
+	if _, err := pages["broken"].Decode(); err == nil {
+		t.Error("the broken page was read")
+	}
+	if p := must[status.Page](t)(pages["acme"].Decode()); len(p.Components) != 1 || len(p.Issues) != 1 || p.Issues[0].ID != "good" {
 		t.Errorf("%+v", p)
 	}
 	refused(t, f.ResolveIssue(f.ctx, "bad time", ""), "does not fit the schema")
@@ -595,5 +691,99 @@ func TestManyPagesAtOnce(t *testing.T) {
 	pages, _, err := f.Load(f.ctx, append(slugs, "missing"), 0)
 	if err != nil || len(pages) != 1200 {
 		t.Errorf("%d pages, %v", len(pages), err)
+	}
+}
+
+// However incidents are spread over pages, and whichever field says that they
+// ended, the newest end is found: compared with looking at each.
+func TestPastIncidentsOfMany(t *testing.T) {
+	f := open(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	now := f.clock.Now()
+	old := func() time.Time {
+		return now.Add(-status.Window - time.Hour*time.Duration(random.IntN(5000)))
+	}
+	maybe := func(n int) bool { return random.IntN(n) == 0 }
+	wanted, want := map[string][]string{}, map[string]map[string]time.Time{}
+	var docs []any
+	for i := range 200 {
+		// Half of all on one page, most of the rest on a few.
+		slug := fmt.Sprint("p-", max(random.IntN(60)-30, 0)*max(random.IntN(3), 0))
+		component := fmt.Sprint(slug, "-", random.IntN(3))
+		wanted[slug] = []string{"", slug + "-0", slug + "-1", slug + "-2", slug + "-3"}
+		doc := bson.D{{Key: "_id", Value: i}, {Key: "page", Value: slug}, {Key: "title", Value: "x"}, {Key: "created_at", Value: now}, {Key: "components", Value: bson.A{component, "else", "p-0-3"}}}
+		set := func(key string, value any) { doc = append(doc, bson.E{Key: key, Value: value}) }
+		var end time.Time
+		over, incident, scheduled := false, true, maybe(3)
+		if scheduled {
+			ends := old()
+			set("schedule", bson.D{{Key: "starts_at", Value: ends.Add(-time.Hour)}, {Key: "ends_at", Value: ends}})
+			end, over, incident = ends, true, false
+		}
+		if maybe(2) {
+			end, over = old(), true
+			set("resolved_at", end)
+		}
+		if maybe(3) {
+			ended := old()
+			set("ended_at", ended)
+			if over {
+				end = ended
+			}
+		}
+		switch random.IntN(3) {
+		case 0:
+			set("kind", "incident")
+			incident = true
+		case 1:
+			set("kind", "maintenance")
+			incident = false
+		}
+		if maybe(6) {
+			set("cancelled_at", old())
+			over = false
+		}
+		docs = append(docs, doc)
+		if !over || !incident {
+			continue
+		}
+		if want[slug] == nil {
+			want[slug] = map[string]time.Time{}
+		}
+		scopes := []string{"", component}
+		if slug == "p-0" {
+			scopes = append(scopes, "p-0-3") // which incidents of all pages name
+		}
+		for _, scope := range scopes {
+			if end.After(want[slug][scope]) {
+				want[slug][scope] = end
+			}
+		}
+	}
+	f.insert("issues", docs...)
+	got := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, wanted, 0))
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("of %d pages\n got %v\nwant %v", len(wanted), got, want)
+	}
+}
+
+// Incidents of one page that name a component of another, which they cannot
+// mean, hide none of that other's.
+func TestPastIncidentsOfAnotherPage(t *testing.T) {
+	f := open(t)
+	before := f.clock.Now().Add(-status.Window)
+	incident := func(page string, hours int) bson.D {
+		over := before.Add(-time.Duration(hours) * time.Hour)
+		return bson.D{{Key: "page", Value: page}, {Key: "title", Value: "x"}, {Key: "kind", Value: "incident"}, {Key: "components", Value: bson.A{"a-1"}},
+			{Key: "created_at", Value: over}, {Key: "resolved_at", Value: over}}
+	}
+	docs := []any{incident("a", 100)}
+	for i := range 20 {
+		docs = append(docs, incident("b", 1+i))
+	}
+	f.insert("issues", docs...)
+	got := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{"a": {"a-1"}, "b": {"b-1"}}, 0))
+	if want := before.Add(-100 * time.Hour); len(got) != 1 || !got["a"]["a-1"].Equal(want) {
+		t.Errorf("got %v, want a-1 of a until %v", got, want)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
-	"statustail/stream/change"
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
+	"statustail/stream/schema"
 	"statustail/stream/tail"
 )
 
@@ -33,9 +33,9 @@ func TestCapped(t *testing.T) {
 func (c Case) tick(t *testing.T, id string) {
 	t.Helper()
 	doc := append(bson.D{{Key: "_id", Value: id}}, event("acme", "tick", id)...)
-	_, err := c.db().Collection(change.Events).InsertOne(t.Context(), doc)
+	_, err := c.db().Collection(schema.Events).InsertOne(t.Context(), doc)
 	if mongo.IsNetworkError(err) { // a standalone has no retryable writes
-		_, err = c.db().Collection(change.Events).InsertOne(t.Context(), doc)
+		_, err = c.db().Collection(schema.Events).InsertOne(t.Context(), doc)
 	}
 	if err != nil && !mongo.IsDuplicateKeyError(err) {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestCappedCursorKilled(t *testing.T) {
 	server.Cut()
 	c.tick(t, "c")
 	r.Wait("b and c", func(r *Recorder) bool { return len(r.Messages) == 3 })
-	if err := server.RollOver(c.Database, change.Events, 1); err != nil {
+	if err := server.RollOver(c.Database, schema.Events, 1); err != nil {
 		t.Fatal(err)
 	}
 	server.KillCursors()
@@ -75,11 +75,11 @@ func TestCappedRolledOver(t *testing.T) {
 	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) == 1 })
 	// While the follower is cut off, b comes and goes.
 	server.Down()
-	behind := c
-	behind.Client = server.Backend()
-	behind.tick(t, "b")
-	behind.tick(t, "c")
-	if err := server.RollOver(c.Database, change.Events, 1); err != nil {
+	for _, id := range []string{"b", "c"} {
+		doc := append(bson.D{{Key: "_id", Value: id}}, event("acme", "tick", id)...)
+		must(server.Run(t.Context(), c.Database, bson.D{{Key: "insert", Value: schema.Events}, {Key: "documents", Value: bson.A{doc}}}))(t)
+	}
+	if err := server.RollOver(c.Database, schema.Events, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Up(); err != nil {
@@ -104,7 +104,7 @@ func TestCappedDroppedAndMadeAgain(t *testing.T) {
 func TestCappedIsNotThere(t *testing.T) {
 	server := mongotest.StartWith(t, mongotest.Config{Standalone: true})
 	c := Case{Client: dial(t, server.URI()), Database: "statustail_test", New: tail.NewCapped}
-	must(c.db().Collection(change.Events).InsertOne(t.Context(), bson.D{}))(t)
+	must(c.db().Collection(schema.Events).InsertOne(t.Context(), bson.D{}))(t)
 	r, _ := Follow(t, c.New(c.config()))
 	r.Wait("the refusal", func(r *Recorder) bool { return len(r.Losses) > 0 })
 	r.Look(func(r *Recorder) {
@@ -112,7 +112,7 @@ func TestCappedIsNotThere(t *testing.T) {
 			t.Errorf("it says %q", err)
 		}
 	})
-	if err := c.db().Collection(change.Events).Drop(t.Context()); err != nil {
+	if err := c.db().Collection(schema.Events).Drop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.createCapped(t)
@@ -120,7 +120,7 @@ func TestCappedIsNotThere(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
-	_, client := openEmbedded(t)
+	client := openEmbedded(t)
 	for _, test := range []struct {
 		uri  string
 		want tail.Source
@@ -133,8 +133,8 @@ func TestDetect(t *testing.T) {
 			t.Errorf("got %s, %v, want %s", got, err, test.want)
 		}
 	}
-	if got, err := tail.Detect(t.Context(), client); err != nil || got != tail.Embedded {
-		t.Errorf("got %s, %v, want %s", got, err, tail.Embedded)
+	if got, err := tail.Detect(t.Context(), client); err != nil || got != tail.ChangeStream {
+		t.Errorf("got %s, %v, want %s", got, err, tail.ChangeStream)
 	}
 	if _, _, err := tail.New(t.Context(), "nonsense", tail.Config{Client: client}); err == nil {
 		t.Error("a source that does not exist is accepted")

@@ -17,8 +17,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"statustail/internal/mongotest"
 	"statustail/stream/change"
-	"statustail/stream/mongotest"
+	"statustail/stream/schema"
 	"statustail/stream/tail"
 )
 
@@ -49,8 +50,8 @@ func TestChangeStream(t *testing.T) {
 func (c Case) issue(t *testing.T, r *Recorder, id string) {
 	t.Helper()
 	_, n, _ := r.Count()
-	must(c.db().Collection(change.Issues).InsertOne(t.Context(), bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}))(t)
-	r.WaitHint(n, change.Issues, "acme", id)
+	must(c.db().Collection(schema.Issues).InsertOne(t.Context(), bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}))(t)
+	r.WaitHint(n, schema.Issues, "acme", id)
 }
 
 // What can be resumed is resumed: every message arrives once, and nobody is
@@ -84,7 +85,7 @@ func TestChangeStreamResumes(t *testing.T) {
 		for range 3 {
 			id := fmt.Sprintf("m%d", total)
 			for {
-				_, err := c.db().Collection(change.Events).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: id}}, event("acme", "tick", total)...))
+				_, err := c.db().Collection(schema.Events).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: id}}, event("acme", "tick", total)...))
 				if err == nil || mongo.IsDuplicateKeyError(err) {
 					break
 				}
@@ -144,7 +145,7 @@ func TestChangeStreamGivesUpOnRefusedTokens(t *testing.T) {
 
 func TestChangeStreamHistoryIsShorterThanTheWindow(t *testing.T) {
 	c, server := changeStreamCase(t)
-	must(c.db().Collection(change.Events).InsertOne(t.Context(), event("acme", "tick", 1)))(t)
+	must(c.db().Collection(schema.Events).InsertOne(t.Context(), event("acme", "tick", 1)))(t)
 	server.LoseHistory()
 	r, _ := c.follow(t)
 	r.Look(func(r *Recorder) {
@@ -165,7 +166,7 @@ func TestChangeStreamEqualTimesOverTwoBatches(t *testing.T) {
 	for i := range 10 {
 		docs = append(docs, append(bson.D{{Key: "_id", Value: i}}, event("acme", "tick", i)...))
 	}
-	must(c.db().Collection(change.Events).InsertMany(t.Context(), docs))(t)
+	must(c.db().Collection(schema.Events).InsertMany(t.Context(), docs))(t)
 	r.Wait("some messages", func(r *Recorder) bool { return len(r.Messages) > before })
 	server.KillCursors()
 	r.Wait("all messages", func(r *Recorder) bool { return len(r.Messages) >= before+len(docs) })
@@ -281,7 +282,7 @@ func TestChangeStreamConverges(t *testing.T) {
 		}
 		doc := append(bson.D{{Key: "_id", Value: total}}, event("acme", "tick", total)...)
 		for {
-			_, err := c.db().Collection(change.Events).InsertOne(t.Context(), doc)
+			_, err := c.db().Collection(schema.Events).InsertOne(t.Context(), doc)
 			if err == nil || mongo.IsDuplicateKeyError(err) {
 				break
 			}
@@ -290,7 +291,7 @@ func TestChangeStreamConverges(t *testing.T) {
 			}
 		}
 	}
-	must(c.db().Collection(change.Events).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "end"}}, event("acme", "tick", total)...)))(t)
+	must(c.db().Collection(schema.Events).InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "end"}}, event("acme", "tick", total)...)))(t)
 	r.Wait("the last message", func(r *Recorder) bool { return len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].ID == "end" })
 	r.Look(func(r *Recorder) {
 		holes := r.Opens[1:]

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/stream/change"
+	"statustail/stream/schema"
 	"statustail/stream/tail"
 )
 
@@ -32,7 +33,6 @@ func (c Case) db() *mongo.Database { return c.Client.Database(c.Database) }
 func (c Case) config() tail.Config {
 	return tail.Config{
 		Client: c.Client, Database: c.Database, Logger: slog.New(slog.DiscardHandler),
-		Reserved: func(name string) bool { return name == "init_event" },
 	}
 }
 
@@ -73,7 +73,7 @@ func Run(t *testing.T, c Case) {
 func hints(t *testing.T, c Case) {
 	r, _ := c.follow(t)
 	ctx := t.Context()
-	issues := c.db().Collection(change.Issues)
+	issues := c.db().Collection(schema.Issues)
 	oid := bson.NewObjectID()
 	page := func(p string) bson.D { return bson.D{{Key: "$set", Value: bson.D{{Key: "page", Value: p}}}} }
 
@@ -90,24 +90,24 @@ func hints(t *testing.T, c Case) {
 	next("insert with an ObjectID", func() error {
 		_, err := issues.InsertOne(ctx, bson.D{{Key: "_id", Value: oid}, {Key: "page", Value: "acme"}})
 		return err
-	}, change.Hint{Collection: change.Issues, Page: "acme", ID: oid.Hex()})
+	}, change.Hint{Collection: schema.Issues, Page: "acme", ID: oid.Hex()})
 	next("move to another page", func() error {
 		_, err := issues.UpdateByID(ctx, oid, page("other"))
 		return err
-	}, change.Hint{Collection: change.Issues, Page: "other", ID: oid.Hex()})
+	}, change.Hint{Collection: schema.Issues, Page: "other", ID: oid.Hex()})
 	next("replace", func() error {
 		_, err := issues.ReplaceOne(ctx, bson.D{{Key: "_id", Value: oid}}, bson.D{{Key: "page", Value: "third"}})
 		return err
-	}, change.Hint{Collection: change.Issues, Page: "third", ID: oid.Hex()})
+	}, change.Hint{Collection: schema.Issues, Page: "third", ID: oid.Hex()})
 	next("find and modify", func() error {
 		return issues.FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: oid}}, page("fourth")).Err()
-	}, change.Hint{Collection: change.Issues, Page: "fourth", ID: oid.Hex()})
+	}, change.Hint{Collection: schema.Issues, Page: "fourth", ID: oid.Hex()})
 	next("delete", func() error {
 		_, err := issues.DeleteOne(ctx, bson.D{{Key: "_id", Value: oid}})
 		return err
-	}, change.Hint{Collection: change.Issues, ID: oid.Hex()})
+	}, change.Hint{Collection: schema.Issues, ID: oid.Hex()})
 	next("insert many, ids of all kinds", func() error {
-		_, err := c.db().Collection(change.Components).InsertMany(ctx, []any{
+		_, err := c.db().Collection(schema.Components).InsertMany(ctx, []any{
 			bson.D{{Key: "_id", Value: "api"}, {Key: "page", Value: "acme"}},
 			bson.D{{Key: "_id", Value: int32(7)}, {Key: "page", Value: "acme"}},
 			bson.D{{Key: "_id", Value: int64(1) << 40}, {Key: "page", Value: 12}},
@@ -115,26 +115,26 @@ func hints(t *testing.T, c Case) {
 		})
 		return err
 	},
-		change.Hint{Collection: change.Components, Page: "acme", ID: "api"},
-		change.Hint{Collection: change.Components, Page: "acme", ID: "7"},
-		change.Hint{Collection: change.Components, ID: "1099511627776"},
-		change.Hint{Collection: change.Components, ID: "true"})
+		change.Hint{Collection: schema.Components, Page: "acme", ID: "api"},
+		change.Hint{Collection: schema.Components, Page: "acme", ID: "7"},
+		change.Hint{Collection: schema.Components, ID: "1099511627776"},
+		change.Hint{Collection: schema.Components, ID: "true"})
 	next("update many", func() error {
-		_, err := c.db().Collection(change.Components).UpdateMany(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "state", Value: "outage"}}}})
+		_, err := c.db().Collection(schema.Components).UpdateMany(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "state", Value: "outage"}}}})
 		return err
 	},
-		change.Hint{Collection: change.Components, Page: "acme", ID: "api"},
-		change.Hint{Collection: change.Components, Page: "acme", ID: "7"})
+		change.Hint{Collection: schema.Components, Page: "acme", ID: "api"},
+		change.Hint{Collection: schema.Components, Page: "acme", ID: "7"})
 	next("upsert a page", func() error {
-		return c.db().Collection(change.Pages).FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: "acme"}},
+		return c.db().Collection(schema.Pages).FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: "acme"}},
 			bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: "Acme"}}}}, upsert()).Err()
-	}, change.Hint{Collection: change.Pages, Page: "acme", ID: "acme"})
+	}, change.Hint{Collection: schema.Pages, Page: "acme", ID: "acme"})
 	next("delete many", func() error {
-		_, err := c.db().Collection(change.Components).DeleteMany(ctx, bson.D{})
+		_, err := c.db().Collection(schema.Components).DeleteMany(ctx, bson.D{})
 		return err
 	},
-		change.Hint{Collection: change.Components, ID: "api"},
-		change.Hint{Collection: change.Components, ID: "7"})
+		change.Hint{Collection: schema.Components, ID: "api"},
+		change.Hint{Collection: schema.Components, ID: "7"})
 	r.Look(func(r *Recorder) {
 		if len(r.Losses) > 0 {
 			t.Errorf("outages: %v", r.Losses)
@@ -145,8 +145,8 @@ func hints(t *testing.T, c Case) {
 func messages(t *testing.T, c Case) {
 	r, _ := c.follow(t)
 	_, _, before := r.Count()
-	events := c.db().Collection(change.Events)
-	long := make([]byte, tail.MaxData+1)
+	events := c.db().Collection(schema.Events)
+	long := make([]byte, schema.MaxData+1)
 	docs := []any{
 		event("acme", "deploy", bson.D{{Key: "version", Value: "1.2"}}),
 		event("Not A Slug", "deploy", nil),
@@ -208,13 +208,13 @@ func concurrent(t *testing.T, c Case) {
 					wanted[w][id] = true
 					i++
 				}
-				if _, err := c.db().Collection(change.Events).InsertMany(ctx, docs); err != nil {
+				if _, err := c.db().Collection(schema.Events).InsertMany(ctx, docs); err != nil {
 					t.Errorf("writer %d: %v", w, err)
 					return
 				}
 				if i%25 == 0 && !c.Notified {
 					id := fmt.Sprintf("i-%d-%d", w, i)
-					if _, err := c.db().Collection(change.Issues).InsertOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}); err != nil {
+					if _, err := c.db().Collection(schema.Issues).InsertOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}); err != nil {
 						t.Errorf("writer %d: %v", w, err)
 						return
 					}
@@ -260,7 +260,7 @@ func concurrent(t *testing.T, c Case) {
 // history stops a follower, writes, and starts another.
 func history(t *testing.T, c Case) {
 	first, stop := c.follow(t)
-	events := c.db().Collection(change.Events)
+	events := c.db().Collection(schema.Events)
 	must(events.InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "h1"}}, event("acme", "tick", 1)...)))(t)
 	first.Wait("h1", func(r *Recorder) bool { return len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].ID == "h1" })
 	stop()
@@ -291,8 +291,8 @@ func drops(t *testing.T, c Case) {
 	write := func(id string) {
 		t.Helper()
 		_, n, _ := r.Count()
-		must(c.db().Collection(change.Issues).InsertOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}))(t)
-		r.WaitHint(n, change.Issues, "acme", id)
+		must(c.db().Collection(schema.Issues).InsertOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}))(t)
+		r.WaitHint(n, schema.Issues, "acme", id)
 	}
 	again := func(what string, f func() error) {
 		t.Helper()
@@ -303,7 +303,7 @@ func drops(t *testing.T, c Case) {
 		r.Wait("Opened after "+what, func(r *Recorder) bool { return len(r.Opens) > n })
 	}
 	write("d1")
-	again("dropping a collection", func() error { return c.db().Collection(change.Issues).Drop(ctx) })
+	again("dropping a collection", func() error { return c.db().Collection(schema.Issues).Drop(ctx) })
 	write("d2")
 	again("renaming a collection", func() error {
 		return c.Client.Database("admin").RunCommand(ctx, bson.D{
@@ -323,14 +323,14 @@ func drops(t *testing.T, c Case) {
 // notifications are the hints of a capped collection of events.
 func notifications(t *testing.T, c Case) {
 	r, _ := c.follow(t)
-	events := c.db().Collection(change.Events)
+	events := c.db().Collection(schema.Events)
 	_, n, before := r.Count()
-	must(events.InsertOne(t.Context(), bson.D{{Key: "name", Value: tail.Changed}, {Key: "page", Value: "acme"}}))(t)
-	r.WaitHint(n, change.Pages, "acme", "acme")
+	must(events.InsertOne(t.Context(), bson.D{{Key: "name", Value: schema.Changed}, {Key: "page", Value: "acme"}}))(t)
+	r.WaitHint(n, schema.Pages, "acme", "acme")
 	must(events.InsertOne(t.Context(), bson.D{
-		{Key: "name", Value: tail.Changed}, {Key: "collection", Value: "issues"}, {Key: "id", Value: 12},
+		{Key: "name", Value: schema.Changed}, {Key: "collection", Value: "issues"}, {Key: "id", Value: 12},
 	}))(t)
-	r.WaitHint(n, change.Issues, "", "12")
+	r.WaitHint(n, schema.Issues, "", "12")
 	if _, _, after := r.Count(); after != before {
 		t.Error("a notification was passed on as a message")
 	}

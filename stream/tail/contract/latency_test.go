@@ -10,7 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/change"
+	"statustail/stream/schema"
 	"statustail/stream/tail"
 )
 
@@ -26,9 +26,9 @@ func BenchmarkLatency(b *testing.B) {
 			for i := range b.N {
 				id := fmt.Sprintf("%s-%d-%d", name, b.N, i)
 				_, n, _ := r.Count()
-				must(c.db().Collection(change.Issues).InsertOne(b.Context(), bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}))(b)
+				must(c.db().Collection(schema.Issues).InsertOne(b.Context(), bson.D{{Key: "_id", Value: id}, {Key: "page", Value: "acme"}}))(b)
 				began := time.Now()
-				r.WaitHint(n, change.Issues, "acme", id)
+				r.WaitHint(n, schema.Issues, "acme", id)
 				took = append(took, time.Since(began))
 			}
 			slices.Sort(took)

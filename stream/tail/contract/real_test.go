@@ -11,7 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"statustail/stream/change"
+	"statustail/stream/schema"
 	"statustail/stream/tail"
 )
 
@@ -46,7 +46,7 @@ func TestRealChangeStream(t *testing.T) {
 
 func TestRealCapped(t *testing.T) {
 	client, name := realDatabase(t)
-	if source, err := tail.Detect(t.Context(), client); err != nil || source == tail.Embedded {
+	if source, err := tail.Detect(t.Context(), client); err != nil {
 		t.Skipf("the deployment is %s, %v", source, err)
 	}
 	c := Case{Client: client, Database: name, New: tail.NewCapped, Notified: true, Writes: 800}
@@ -57,14 +57,14 @@ func TestRealCapped(t *testing.T) {
 
 func (c Case) createCapped(t testing.TB) {
 	t.Helper()
-	if err := c.db().CreateCollection(context.Background(), change.Events, options.CreateCollection().SetCapped(true).SetSizeInBytes(1<<20)); err != nil {
+	if err := c.db().CreateCollection(context.Background(), schema.Events, options.CreateCollection().SetCapped(true).SetSizeInBytes(1<<20)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func droppedAndMadeAgain(t *testing.T, c Case) {
 	r, _ := c.follow(t)
-	events := c.db().Collection(change.Events)
+	events := c.db().Collection(schema.Events)
 	must(events.InsertOne(t.Context(), append(bson.D{{Key: "_id", Value: "a"}}, event("acme", "tick", 1)...)))(t)
 	r.Wait("a", func(r *Recorder) bool { return len(r.Messages) > 0 && r.Messages[len(r.Messages)-1].ID == "a" })
 	opens, _, _ := r.Count()

@@ -23,10 +23,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/internal/mongotest"
 	"statustail/stream/change"
 	"statustail/stream/hund"
 	"statustail/stream/hund/hundtest"
-	"statustail/stream/mongotest"
 	"statustail/stream/store"
 )
 
@@ -209,7 +209,11 @@ func truths(t *testing.T, db *mongo.Database, pages []string) func(page string) 
 		t.Fatal(err)
 	}
 	return func(page string) *hundtest.Client {
-		doc, now := docs[page], time.Now()
+		doc, err := docs[page].Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
 		e, v, m := hund.Encoder{}, doc.At(now), change.Moment{Now: now}
 		frame := string(slices.Concat(e.Init(v, e.Facts(v, m), m, change.Fresh)...))
 		name, data, _ := strings.Cut(strings.TrimPrefix(frame, "event: "), "\ndata: ")

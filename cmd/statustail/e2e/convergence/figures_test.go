@@ -15,8 +15,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/internal/mongotest"
 	"statustail/stream/hund/hundtest"
-	"statustail/stream/mongotest"
 )
 
 // figures prints measurements, which depend on the machine, and asserts none.

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"statustail/cmd/statustail/programtest"
-	"statustail/stream/mongotest"
+	"statustail/internal/mongotest"
 )
 
 // What an idle subscriber costs the program as it is shipped: built with

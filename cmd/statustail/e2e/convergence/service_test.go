@@ -17,8 +17,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"statustail/cmd/statustail/programtest"
+	"statustail/internal/mongotest"
 	"statustail/stream/hund/hundtest"
-	"statustail/stream/mongotest"
 )
 
 // patience is how long anything may take before a test gives up.
