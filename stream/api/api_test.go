@@ -350,8 +350,8 @@ func TestHTMLIsSafe(t *testing.T) {
 	}
 }
 
-// Whoever asks for an issue that is too old to be in memory, and leaves, and
-// asks again, costs the database no more than one who waits.
+// A client that asks for an issue which is too old to be in memory, leaves, and
+// asks again costs the database no more than one that waits.
 func TestOldIssuesCoalesce(t *testing.T) {
 	s := start(t)
 	s.get(t, "/acme/state.json")

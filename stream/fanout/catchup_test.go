@@ -96,7 +96,7 @@ func FuzzCatchUp(f *testing.F) {
 				switch op / 8 % 4 {
 				case 0:
 					h.Forget("p", at(0))
-				case 1: // something was said that nobody has heard
+				case 1: // something was said that is lost
 					begun++
 					said++
 					h.Begin(here())

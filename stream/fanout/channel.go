@@ -110,7 +110,7 @@ func (c *Channel) changed(change func()) (rung chan struct{}) {
 	return rung
 }
 
-// append puts a batch into the queue, if there is anybody to take it. The
+// append puts a batch into the queue, if the channel has subscribers. The
 // caller holds mu.
 func (c *Channel) append(data []byte, frames int) {
 	if c.readers == 0 {

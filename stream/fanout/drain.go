@@ -6,11 +6,12 @@ import (
 )
 
 // Drain ends every stream, spread evenly over the given time, each with a new
-// random retry: before it. Whoever comes meanwhile is parked until the end.
+// random retry: before it. Connections that come meanwhile are parked until the
+// end.
 // Subscribers that cannot be told in time, because their clients do not read,
 // are waited for a second longer.
 // When ctx is done, the rest ends at once and its error is returned. A hub
-// that has been drained serves nobody any more.
+// that has been drained serves no more.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 	h.locked(func() {
 		if !isClosed(h.draining) {
@@ -69,8 +70,9 @@ func (h *Hub) locked(change func()) {
 	change()
 }
 
-// lastCall is how long whoever is late at the end of a drain may take to say
-// when to come back: only those whose client does not read take longer.
+// lastCall is how long subscribers that are late at the end of a drain may take
+// to be told when to come back: only those whose client does not read take
+// longer.
 const lastCall = time.Second
 
 // shut closes c unless that has been done. It must not be called twice at a

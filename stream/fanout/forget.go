@@ -59,8 +59,8 @@ func (s *store) forget(page string, at change.Position) {
 }
 
 // restart begins anew: everything from a position on will come, and what lies
-// before it is gone, without a number for what nobody knows. It returns all
-// channels.
+// before it is gone. A number is left out, so that it counts as lost for every
+// reader, whatever was missed. It returns all channels.
 func (s *store) restart(from change.Position) (all []*Channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,8 +18,8 @@ type Request struct {
 	LastEventID string // empty on a fresh connection
 }
 
-// A Hub holds the messages of all pages, and everybody connected to their
-// channels.
+// A Hub holds the messages of all pages, their channels, and the connections
+// of those.
 type Hub struct {
 	cfg     Config
 	tick    time.Duration

@@ -122,7 +122,7 @@ func TestCatchUpIsBounded(t *testing.T) {
 		for n := range maxMissed {
 			cl.want("m " + strconv.Itoa(n+5))
 		}
-		// Whoever leaves after word of it goes on behind what was dropped.
+		// A reader that leaves after word of it goes on behind what was dropped.
 		again := e.connect("", dropped.id)
 		again.want("retry")
 		again.want("init 0 true")
@@ -175,7 +175,7 @@ func TestBeginAnew(t *testing.T) {
 	})
 }
 
-// What was said on a page before it became another's is for nobody.
+// What was said on a page before it became another's is gone.
 func TestForget(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
 		e.show(source(0), at(1))
@@ -221,8 +221,8 @@ func TestChannelWithoutMessages(t *testing.T) {
 	})
 }
 
-// Whoever joins while messages are passed on sees each of them once, whether
-// the channel was there before or is opened meanwhile.
+// A reader that joins while messages are passed on sees each of them once,
+// whether the channel was there before or is opened meanwhile.
 func TestJoiningIsExact(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
 		e.Begin(at(0))
@@ -260,7 +260,7 @@ func TestJoiningIsExact(t *testing.T) {
 }
 
 // A reader that stalls and comes back has missed nothing that matters, and
-// holds up nobody.
+// holds up no other.
 func TestStalledReaderIsResumed(t *testing.T) {
 	eachKind(t, Config{Stuck: time.Minute}, func(t *testing.T, e *env) {
 		c := e.show(source(0), at(1))
@@ -339,7 +339,7 @@ func TestStalledReaderBeyondTheStore(t *testing.T) {
 	})
 }
 
-// With nothing kept, nothing breaks: whoever returns is told.
+// With nothing kept, nothing breaks: readers that return are told.
 func TestNoReplay(t *testing.T) {
 	eachKind(t, Config{Replay: -1}, func(t *testing.T, e *env) {
 		e.Begin(at(0))

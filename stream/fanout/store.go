@@ -18,8 +18,8 @@ const (
 	ages = 16
 )
 
-// A store holds the newest messages of all pages, whether anybody watches them
-// or not. It is bounded by bytes and by age. Over its bytes, the page that
+// A store holds the newest messages of all pages, whether they are watched or
+// not. It is bounded by bytes and by age. Over its bytes, the page that
 // holds the most loses its oldest message, so that a noisy page loses its own.
 //
 // Its lock is taken after a channel's, and no other is taken under it.
@@ -34,7 +34,7 @@ type store struct {
 	bySize  bySize // those that hold messages
 	bytes   int
 	marks   []mark
-	moved   chan struct{} // closed when something has come; nil: nobody waits
+	moved   chan struct{} // closed when something has come; nil: no reader waits
 }
 
 // A mark is when a position was reached: what lies before it is at least that

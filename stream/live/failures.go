@@ -25,10 +25,7 @@ func (r *reloader) failed(batch []*Page, err error, now time.Time) (gaveUp []*Pa
 		r.halves = append(r.halves, batch)
 		return nil
 	}
-	if r.failures++; r.failures == 1 {
-		r.since = now
-	}
-	r.err = err
+	r.count(batch, err, now)
 	unanswered(batch, now)
 	if half := len(batch) / 2; half > 0 {
 		r.halves = append(r.halves, batch[half:], batch[:half:half])
@@ -39,6 +36,17 @@ func (r *reloader) failed(batch []*Page, err error, now time.Time) (gaveUp []*Pa
 		gaveUp = append(gaveUp, r.wait(now)...)
 	}
 	return gaveUp
+}
+
+// count counts a failure, unless it is only that of a page that keeps failing
+// alone: that says nothing of the database.
+func (r *reloader) count(batch []*Page, err error, now time.Time) {
+	if r.err = err; len(batch) == 1 && batch[0].task.failures > 0 && r.failures > 0 && r.resume.IsZero() {
+		return
+	}
+	if r.failures++; r.failures == 1 {
+		r.since = now
+	}
 }
 
 // unanswered notes since when known pages may not be true.
@@ -67,8 +75,8 @@ func (r *reloader) alone(pg *Page, err error, now time.Time) (gaveUp []*Page) {
 	return nil
 }
 
-// wait lets the database come back, and gives up the pages that are new:
-// nobody waits for as long as that. The caller holds mu.
+// wait lets the database come back, and gives up the pages that are new: their
+// requests do not wait for as long as that. The caller holds mu.
 func (r *reloader) wait(now time.Time) (gaveUp []*Page) {
 	if r.resume.IsZero() {
 		r.cfg.Logger.Warn("pages cannot be read; retrying", "error", r.err)

@@ -48,7 +48,7 @@ func (script) Issues(context.Context, []IssueRef, change.Position) (map[IssueRef
 	return nil, nil
 }
 
-// held is a channel that somebody reads.
+// held is a channel with a subscriber.
 type held struct{ src change.Source }
 
 func (h *held) Publish(p change.Publication) { h.src = p.Source }
@@ -103,7 +103,7 @@ func TestIdlePagesFigures(t *testing.T) {
 				if err == nil {
 					var c Channel
 					if c, err = pg.Channel(""); err == nil {
-						_ = c.(*held).src.Snapshot(time.Now(), change.Fresh) // somebody has come
+						_ = c.(*held).src.Snapshot(time.Now(), change.Fresh) // for its first subscriber
 					}
 				}
 				if err != nil {

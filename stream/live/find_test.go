@@ -48,7 +48,7 @@ func TestHosts(t *testing.T) {
 	})
 }
 
-// Whoever comes after a restart is served, in a few queries, however many come
+// All who come after a restart are served, in a few queries, however many come
 // at once.
 func TestManyHostsAtOnce(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

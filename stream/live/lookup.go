@@ -92,7 +92,7 @@ func (l *lookup[K, V]) find(k K, now time.Time) (answer[V], *question[V]) {
 	return answer[V]{}, q
 }
 
-// run asks as long as anybody waits.
+// run asks as long as keys are waiting.
 func (l *lookup[K, V]) run() {
 	for {
 		keys := l.next()

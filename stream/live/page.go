@@ -55,6 +55,13 @@ type feed struct {
 	idle    time.Time // since when nobody subscribes
 }
 
+func (f *feed) name(p *Page) string {
+	if f.scope == "" {
+		return p.slug
+	}
+	return p.slug + "/" + f.scope
+}
+
 // ID is the page's slug.
 func (p *Page) ID() string { return p.slug }
 
@@ -242,7 +249,7 @@ func (p *Page) show(doc *status.Page, now time.Time) {
 		if len(events) > 0 {
 			p.pages.metrics.published.Add(float64(len(events)))
 			p.log(scope, events)
-			p.pages.observe("publish", p.slug+"/"+scope, fmt.Sprintf("%d events", len(events)), 0)
+			p.pages.observe("publish", f.name(p), fmt.Sprintf("%d events", len(events)), 0)
 		}
 	}
 	p.arm(view, now)
@@ -272,7 +279,7 @@ func (p *Page) log(scope string, events []status.Event) {
 func (p *Page) closeFeed(f *feed) {
 	f.channel.Close()
 	delete(p.feeds, f.scope)
-	p.pages.observe("close", p.slug+"/"+f.scope, "", 0)
+	p.pages.observe("close", f.name(p), "", 0)
 }
 
 // end closes all streams for good. The caller holds mu.
@@ -308,7 +315,7 @@ func (p *Page) onTransition() {
 	}
 }
 
-// tidy closes the streams that nobody has read for Linger, and forgets the
+// tidy closes the streams that had no subscriber for Linger, and forgets the
 // page with the last of them.
 func (p *Page) tidy(now time.Time) {
 	p.mu.Lock()

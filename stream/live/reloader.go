@@ -170,9 +170,8 @@ func (r *reloader) goOn() {
 	r.dispatch(time.Now())
 }
 
-// take gives the next batch: what is left of one that failed, else of known
-// and of new pages half each, as far as there are both. While the database is
-// away it is one page. The caller holds mu.
+// take gives the next batch. While the database is away it is one page. The
+// caller holds mu.
 func (r *reloader) take(now time.Time) (batch []*Page) {
 	size := r.cfg.Batch
 	if !r.resume.IsZero() {
@@ -180,26 +179,14 @@ func (r *reloader) take(now time.Time) (batch []*Page) {
 			return nil
 		}
 	}
-	if n := len(r.halves); n > 0 {
-		batch = r.halves[n-1]
-		r.halves = r.halves[:n-1]
-		if len(batch) > size {
-			r.halves = append(r.halves, batch[size:])
-			batch = batch[:size:size]
+	for {
+		if batch = r.next(size); len(batch) == 0 {
+			return nil
 		}
-	} else {
-		known := min(len(r.due), max(size-len(r.new), (size+1)/2))
-		batch = append(batch, r.due[:known]...)
-		fresh := min(len(r.new), size-known)
-		batch = append(batch, r.new[:fresh]...)
-		r.due, r.new = rest(r.due, known), rest(r.new, fresh)
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	batch = slices.DeleteFunc(batch, func(pg *Page) bool { return pg.task.stage != queued }) // forgotten meanwhile
-	if len(batch) == 0 {
-		return r.take(now)
+		forgotten := func(pg *Page) bool { return pg.task.stage != queued }
+		if batch = slices.DeleteFunc(batch, forgotten); len(batch) > 0 {
+			break
+		}
 	}
 	for _, pg := range batch {
 		t := &pg.task
@@ -210,6 +197,25 @@ func (r *reloader) take(now time.Time) (batch []*Page) {
 			t.notBefore = now.Add(r.cfg.Debounce)
 		}
 	}
+	return batch
+}
+
+// next takes pages from the queues: what is left of a batch that failed, else
+// of known and of new pages half each, as far as there are both.
+func (r *reloader) next(size int) (batch []*Page) {
+	if n := len(r.halves); n > 0 {
+		batch = r.halves[n-1]
+		r.halves = r.halves[:n-1]
+		if len(batch) > size {
+			r.halves = append(r.halves, batch[size:])
+			batch = batch[:size:size]
+		}
+		return batch
+	}
+	known := min(len(r.due), max(size-len(r.new), (size+1)/2))
+	fresh := min(len(r.new), size-known)
+	batch = slices.Concat(r.due[:known], r.new[:fresh])
+	r.due, r.new = rest(r.due, known), rest(r.new, fresh)
 	return batch
 }
 

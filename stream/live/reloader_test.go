@@ -58,6 +58,26 @@ func TestHeavyPageIsSetApart(t *testing.T) {
 	})
 }
 
+// A page that keeps failing says nothing of the others: new ones are loaded.
+func TestHeavyPageIsNoOutage(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.watch("acme", "")
+		w.mu.Lock()
+		w.heavy["acme"] = true
+		w.mu.Unlock()
+		w.hint("acme", "x", w.put("acme", nil))
+		for i := range 30 {
+			slug := fmt.Sprint("p", i)
+			w.put(slug, nil)
+			pass(10 * time.Second)
+			if _, err := w.live.Open(context.Background(), slug); err != nil {
+				t.Fatal(err)
+			}
+			pass(10 * time.Minute)
+		}
+	})
+}
+
 // However many live pages are due, new ones are loaded.
 func TestNewPagesGetAShare(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -91,7 +91,7 @@ func (p *Pages) match(h change.Hint, now time.Time) (matched bool) {
 }
 
 // Message passes a message on: it is kept for those who return, whether
-// anybody watches its page or not.
+// its page is watched or not.
 func (p *Pages) Message(m change.Message) {
 	p.cfg.Messages.Message(m, p.cfg.Encoder.Message(m.Name, m.Data))
 	p.observe("message", m.Page, m.Name, m.At)

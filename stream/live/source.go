@@ -10,8 +10,8 @@ import (
 )
 
 // A source is what a stream shows from one publication to the next. What of it
-// does not change with the clock alone is encoded once, for everybody who
-// comes, and for state.json.
+// does not change with the clock alone is encoded once, for all subscribers and
+// for state.json.
 type source struct {
 	page *Page
 	view status.View

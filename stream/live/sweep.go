@@ -43,8 +43,8 @@ func (s *slots) remove(pg *Page) {
 	}
 }
 
-// sweep reloads pages that have not been for long, and forgets those that
-// nobody watches any more.
+// sweep reloads pages that have not been for long, and forgets those that are
+// not watched any more.
 func (p *Pages) sweep() {
 	now := time.Now()
 	for _, pg := range p.idle(now) {
@@ -54,7 +54,7 @@ func (p *Pages) sweep() {
 }
 
 // idle has the pages of one slot reloaded that are due, and gives those that
-// nobody has asked for lately.
+// have not been asked for lately.
 func (p *Pages) idle(now time.Time) (idle []*Page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -309,6 +309,10 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 			"operation", operation, "database", f.cfg.Database, "collection", collection)
 		f.metrics.holes.Inc()
 		f.now = max(f.now, at)
+		renamed, _ := event.Lookup("to", "coll").StringValueOK()
+		if collection == change.Pages || renamed == change.Pages || operation == "dropDatabase" {
+			f.from = f.now // what was said on pages that are gone is not for those that come
+		}
 		f.dirty = operation == "dropDatabase" // an invalidate follows
 		if !f.dirty {
 			sink.Opened(f.from, f.now)

@@ -39,7 +39,7 @@ export interface Feed {
 // What tabs say to each other.
 interface Message {
   ask?: number; // 1: are you there?  2: tell me everything
-  names?: Set<string>; // application events that somebody wants
+  names?: Set<string>; // application events that a tab wants
   known?: Knowledge; // only a leader says this
   name?: string; // of the event that was learned from
   data?: unknown;

@@ -308,8 +308,8 @@ func TestNoReplay(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		// In memory, read a moment ago and to be read again, before anybody
-		// streams it.
+		// In memory, read a moment ago and to be read again, before it is
+		// streamed.
 		answer(t, p.URL+"/"+page+"/state.json")
 		write(1)
 		write(2)

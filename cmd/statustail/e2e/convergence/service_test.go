@@ -246,7 +246,7 @@ func TestMissingPrivilege(t *testing.T) {
 }
 
 // What was said on a page is not for the readers of the page that has its slug
-// next, whether anybody watched it or not.
+// next, whether it was watched or not.
 func TestPastGoesWithThePage(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
@@ -277,5 +277,85 @@ func TestPastGoesWithThePage(t *testing.T) {
 	}
 	if _, before := late.Await("message 3", isMessage(3)); !slices.Equal(messages(before), []string{"2"}) {
 		t.Errorf("from before the page: messages %v", messages(before))
+	}
+
+	// What was said while it was private is not for the public either; an
+	// update of anything else leaves the past as it is.
+	set := func(field string, value any) {
+		if _, err := pages.UpdateByID(ctx, "p0", bson.M{"$set": bson.M{field: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("private", true)
+	b.publish(t, 4)
+	set("private", false)
+	b.publish(t, 5)
+	set("name", "Public")
+	public := func(id string) (recovered any, got []string) {
+		r := hundtest.Open(t, b.server.URL+stream, "Last-Event-ID", id)
+		e := r.Next("init_event")
+		_, before := r.Await("message 5", isMessage(5))
+		return told(t, e)["recovered"], messages(before)
+	}
+	eventually(t, "the page is public", func() bool {
+		res, err := http.Get(b.server.URL + "/p0/state.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var state struct{ Page struct{ Name string } }
+		return json.NewDecoder(res.Body).Decode(&state) == nil && state.Page.Name == "Public"
+	})
+	if recovered, got := public(next.LastID); recovered != false || len(got) > 0 {
+		t.Errorf("from before it was private: recovered %v, messages %v", recovered, got)
+	}
+}
+
+// eventually waits for what the server alone knows.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for timeout := time.After(patience); !is(); {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("after %v: not %s", patience, what)
+		}
+	}
+}
+
+// A reader that moves from server to server while nothing of its page's happens
+// is not told that something may be missing: the tails are never far apart.
+func TestMovingOnAQuietPage(t *testing.T) {
+	t.Parallel()
+	b := startBench(t)
+	other := programtest.Start(t, "--mongodb-uri", b.proxy.URI(), "--source", "changestream")
+	ctx, stop := context.WithCancel(context.Background())
+	written := make(chan struct{})
+	go func() { // elsewhere in the database, so that time goes on
+		defer close(written)
+		for i := 0; ctx.Err() == nil; i++ {
+			_, _ = b.db.Collection("elsewhere").UpdateOne(ctx, bson.M{"_id": "x"}, bson.M{"$set": bson.M{"n": i}}, upsert)
+		}
+	}()
+	defer func() { stop(); <-written }()
+	id, positions := "", map[string]bool{}
+	for i := range 20 {
+		server := []*programtest.Program{b.server, other}[i%2]
+		var headers []string
+		if id != "" {
+			headers = []string{"Last-Event-ID", id}
+		}
+		e := hundtest.Open(t, server.URL+"/p0/live/v2/status_page", headers...).Next("init_event")
+		if recovered, ok := told(t, e)["recovered"].(bool); ok && !recovered {
+			t.Errorf("move %d with id %s: %s", i, id, e.Data)
+		}
+		// What a fresh connection is given is as new as this server knows.
+		id = hundtest.Open(t, server.URL+"/p0/live/v2/status_page").Next("init_event").ID
+		positions[id] = true
+	}
+	if len(positions) < 5 {
+		t.Errorf("time has not gone on: %v", positions)
 	}
 }
