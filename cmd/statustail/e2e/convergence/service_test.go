@@ -341,7 +341,13 @@ func TestMovingOnAQuietPage(t *testing.T) {
 	}()
 	defer func() { stop(); <-written }()
 	id, positions := "", map[string]bool{}
-	for i := range 20 {
+	timeout := time.After(patience)
+	for i := 0; len(positions) < 3; i++ {
+		select {
+		case <-timeout:
+			t.Fatalf("time does not go on: %v", positions)
+		default:
+		}
 		server := []*programtest.Program{b.server, other}[i%2]
 		var headers []string
 		if id != "" {
@@ -354,8 +360,5 @@ func TestMovingOnAQuietPage(t *testing.T) {
 		// What a fresh connection is given is as new as this server knows.
 		id = hundtest.Open(t, server.URL+"/p0/live/v2/status_page").Next("init_event").ID
 		positions[id] = true
-	}
-	if len(positions) < 5 {
-		t.Errorf("time has not gone on: %v", positions)
 	}
 }
