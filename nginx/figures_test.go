@@ -115,21 +115,28 @@ func TestFiguresTLS(t *testing.T) {
 	if err != nil {
 		t.Skip("measures, with STATUSTAIL_FIGURES=9000")
 	}
-	n = min(n, 3000) // the clients' side of TLS is in this process, and large
+	n = min(n, 4000) // the clients' side of TLS is in this process, and large
 	s := startServer(t)
-	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket)})
-		gatherTLS(t, p, 200, protocol)
+	measure := func(what, protocol string, addr func(*proxy) string, edits ...string) {
+		p := startNginx(t, &site{upstream: upstream(t, "unix:"+s.socket), edits: edits})
+		gatherTLS(t, addr(p), 200, protocol)
 		workers := p.workers(t)
 		before := resident(t, workers...)
-		gatherTLS(t, p, n, protocol)
-		t.Logf("idle, %s with TLS, bytes a subscriber: nginx %.0f", protocol, float64(resident(t, workers...)-before)/float64(n))
+		leave := gatherTLS(t, addr(p), n, protocol)
+		t.Logf("idle, with TLS, %s, bytes a subscriber: nginx %.0f", what, float64(resident(t, workers...)-before)/float64(n))
+		leave()
 	}
+	shipped := func(p *proxy) string { return p.tls }
+	streams := func(p *proxy) string { return p.streams }
+	measure("HTTP/2", "HTTP/2.0", shipped)
+	measure("HTTP/1.1", "HTTP/1.1", shipped)
+	measure("streams-only.conf", "HTTP/1.1", streams)
+	measure("streams-only.conf without a session cache", "HTTP/1.1", streams, "ssl_session_cache   shared:sessions:20m;", "ssl_session_cache off;")
 }
 
 // gatherTLS opens n streams, each on a connection of its own, and waits until
-// each has its first event.
-func gatherTLS(t testing.TB, p *proxy, n int, protocol string) {
+// each has its first event. They stay until leave is called.
+func gatherTLS(t testing.TB, addr string, n int, protocol string) (leave func()) {
 	t.Helper()
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(crowd.BrowserHeader + "\r\n"))).ReadMIMEHeader()
 	if err != nil {
@@ -139,7 +146,7 @@ func gatherTLS(t testing.TB, p *proxy, n int, protocol string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	subscribe := func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.tls+live, nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+live, nil)
 		if err != nil {
 			return err
 		}
@@ -173,4 +180,5 @@ func gatherTLS(t testing.TB, p *proxy, n int, protocol string) {
 		})
 	}
 	all.Wait()
+	return cancel
 }

@@ -3,7 +3,6 @@ package nginx
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -51,7 +50,7 @@ func TestStreamsOnly(t *testing.T) {
 	}
 	defer conn.Close()
 	if protocol := conn.ConnectionState().NegotiatedProtocol; protocol != "http/1.1" {
-		t.Errorf("protocol %q", protocol)
+		t.Fatalf("protocol %q", protocol)
 	}
 	for path, want := range map[string]int{live: 200, "/demo": 404, "/widget.js": 404, "/demo/state.json": 404} {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
@@ -71,7 +70,7 @@ func TestStreamsOnly(t *testing.T) {
 	largest, all := 0, ""
 	for b := make([]byte, 32<<10); !strings.Contains(all, "event: init_event") || !strings.HasSuffix(all, "\n\n"); {
 		n, err := conn.Read(b)
-		if err != nil && err != io.EOF {
+		if err != nil {
 			t.Fatal(err)
 		}
 		largest, all = max(largest, n), all+string(b[:n])
