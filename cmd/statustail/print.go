@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"statustail/stream/status"
 )
 
 // printJSON writes an event as one line of JSON.
@@ -99,7 +101,7 @@ func summary(e event) string {
 	}
 	parts := []string{word(d.State)}
 	if d.Page != nil {
-		parts = append(parts, fmt.Sprintf("%s, uptime %.2f %%", d.Page.Name, d.PercentUptime))
+		parts = append(parts, fmt.Sprintf("%s, uptime %s %%", d.Page.Name, status.FormatPercent(d.PercentUptime)))
 	}
 	if d.Status != nil {
 		parts = append(parts, fmt.Sprintf("%s is %s", d.Status.Component.Name, word(d.Status.Component.State)))

@@ -16,7 +16,7 @@ func TestPrintLine(t *testing.T) {
 			{"id":"i1","title":"Load","label":"Investigating","standing":true,"components":[{"name":"API"},{"name":"Web"}],
 				"updates":[{"label":"Identified"},{"label":"Looking"}]},
 			{"id":"i2","title":"Upgrade","label":"Scheduled","standing":false}]}`,
-			"16:04:05  init_event       degraded  Acme, uptime 99.99 %  (something may have been missed)\n" +
+			"16:04:05  init_event       degraded  Acme, uptime 99.98 %  (something may have been missed)\n" +
 				"                           i1 \"Load\" [Identified] API, Web\n" +
 				"                           i2 \"Upgrade\" [Scheduled, not now] \n"},
 		{"status_created", `{"state":"outage","status":{"component":{"name":"API","state":"partial_outage"},"state":"outage"}}`, "16:04:05  status_created   outage  API is partial_outage\n"},

@@ -43,7 +43,7 @@ type pageData struct {
 	Base   string // what links to issues begin with
 	Issue  *status.IssueView
 	Stale  time.Time
-	Uptime string
+	Uptime string // empty where nothing is known
 	Tag    template.HTML
 	Style  string
 	Script string
@@ -102,11 +102,12 @@ func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, erro
 		a.denyPage(c, err)
 		return
 	}
-	now := time.Now()
 	d := pageData{
 		View: v, Stale: stale, Style: stylePath, Script: scriptPath, Locale: v.Page.Locale, zone: time.UTC,
-		Uptime: fmt.Sprintf("%.2f", v.PercentUptime(now)),
-		Tag:    template.HTML(a.Tag(origin(c.Request), v.Page.ID)),
+		Tag: template.HTML(a.Tag(origin(c.Request), v.Page.ID)),
+	}
+	if v.State != status.Pending {
+		d.Uptime = status.FormatPercent(v.PercentUptime(time.Now()))
 	}
 	if c.Param("page") != "" {
 		d.Base = "/" + v.Page.ID

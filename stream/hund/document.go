@@ -102,7 +102,7 @@ type update struct {
 func (e Encoder) document(v status.View, now, stale time.Time) document {
 	doc := document{
 		common:            commonOf(v, now),
-		IncidentFreeSince: unix(v.IncidentFreeSince()),
+		IncidentFreeSince: unix(v.LastIncident()),
 		Page:              page{v.Page.ID, v.Page.Name, v.Page.URL, v.Page.Locale},
 		Components:        make([]component, 0, len(v.Components)),
 		Issues:            make([]issue, 0, len(v.Issues)),

@@ -90,6 +90,12 @@ func (i IssueView) end() time.Time {
 	return i.Schedule.EndsAt
 }
 
+// happened reports whether an issue that is over affected anything at all: one
+// that was scheduled and ended before its start did not.
+func (i IssueView) happened() bool {
+	return i.Schedule == nil || i.end().After(i.begin())
+}
+
 // newestFirst orders updates by time; among equals, what was written later
 // (stands later in the document) is newer.
 func newestFirst(updates []Update) []Update {
