@@ -26,8 +26,22 @@ func printJSON(w io.Writer, e event) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(b, '\n'))
+	_, err = w.Write(append(plainJSON(b), '\n'))
 	return err
+}
+
+// plainJSON escapes in JSON what could drive a terminal. That is inside of
+// strings: between them stands nothing of the kind.
+func plainJSON(text []byte) []byte {
+	var plain bytes.Buffer
+	for _, r := range string(text) {
+		if s := string(r); printable(s) == s {
+			plain.WriteRune(r)
+		} else {
+			fmt.Fprintf(&plain, "\\u%04x", r)
+		}
+	}
+	return plain.Bytes()
 }
 
 // printLine writes an event for people: when, what, and what of it.

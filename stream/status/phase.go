@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -15,6 +16,15 @@ const (
 	Cancelled
 	Ended // a scheduled end has come
 )
+
+var phaseNames = [...]string{"upcoming", "standing", "resolved", "cancelled", "ended"}
+
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return fmt.Sprintf("Phase(%d)", uint8(p))
+}
 
 // Open reports whether the issue is standing or upcoming.
 func (p Phase) Open() bool { return p == Upcoming || p == Standing }

@@ -7,7 +7,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/mongodb"
 	"statustail/stream/schema"
 	"statustail/stream/status"
 )
@@ -73,28 +72,18 @@ func (s *Store) insertIssue(ctx context.Context, in IssueInput, when func(now ti
 	if _, err := checkState("state", in.State); err != nil {
 		return "", err
 	}
-	switch status.Kind(in.Kind) {
-	case status.Incident, status.Maintenance, status.Informational:
-	default:
-		return "", invalid("kind", "%q: want incident, maintenance or informational", clip(in.Kind))
+	if err := checkKind(in.Kind); err != nil {
+		return "", err
 	}
 	if err := s.requirePage(ctx, in.Page); err != nil {
 		return "", err
 	}
-	components := bson.A{}
-	seen := map[string]bool{}
-	for _, ref := range in.Components {
-		c, err := s.findComponent(ctx, in.Page, ref)
-		if err != nil {
-			return "", err
-		}
-		if id := mongodb.IDText(c.id); !seen[id] {
-			seen[id] = true
-			components = append(components, c.id)
-		}
+	components, err := s.componentIDs(ctx, in.Page, in.Components)
+	if err != nil {
+		return "", err
 	}
 	id, now := bson.NewObjectID(), s.clock()
-	_, err := s.issues().InsertOne(ctx, bson.D{
+	_, err = s.issues().InsertOne(ctx, bson.D{
 		{Key: "_id", Value: id},
 		{Key: "page", Value: in.Page},
 		{Key: "title", Value: in.Title},

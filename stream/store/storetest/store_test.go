@@ -206,8 +206,8 @@ func TestPagesAndHosts(t *testing.T) {
 	f := open(t)
 	yes := true
 	in := store.PageInput{
-		ID: "acme", Name: "Acme", URL: "https://acme.com", Hosts: []string{"Status.Acme.com"}, Origins: []string{"*"},
-		Private: &yes, Locale: "en", TimeZone: "UTC",
+		ID: "acme", Name: "Acme", URL: new("https://acme.com"), Hosts: []string{"Status.Acme.com"}, Origins: []string{"*"},
+		Private: &yes, Locale: new("en"), TimeZone: new("UTC"),
 	}
 	if !must[bool](t)(f.PutPage(f.ctx, in)) {
 		t.Error("not created")
@@ -501,6 +501,12 @@ func TestOldIssues(t *testing.T) {
 	}}
 	if fmt.Sprint(past) != fmt.Sprint(wantPast) {
 		t.Errorf("past incidents\n got %v\nwant %v", past, wantPast)
+	}
+
+	// One component alone is asked for one document at a time.
+	alone := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{"acme": {"api"}}, 0))
+	if !alone["acme"]["api"].Equal(day(40)) {
+		t.Errorf("past incidents of one component: %v, want %v", alone, day(40))
 	}
 
 	// One issue, however old, is there for a link that leads to it.
