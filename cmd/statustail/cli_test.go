@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -13,7 +13,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/embedded"
 	"statustail/stream/mongodb/mongodbtest"
 )
 
@@ -31,8 +30,15 @@ func TestUsageErrors(t *testing.T) {
 	const nowhere = "mongodb://127.0.0.1:1/"
 	for line, want := range map[string]string{
 		"bogus":                                                     "unexpected argument bogus (see statustail --help)",
-		"issue":                                                     `expected one of "open", "schedule", "update", "resolve", "reopen", ... (see statustail --help)`,
-		"page put demo":                                             "missing flags: --name=STRING (see statustail --help)",
+		"issue":                                                     `expected one of "list", "show", "open", "schedule", "update", ... (see statustail --help)`,
+		"page edit demo":                                            "edit is empty: want something of the page to change",
+		"page edit demo --name ":                                    "name must not be empty",
+		"component edit --page d API --name ":                       "name must not be empty",
+		"component edit --page d API":                               "edit is empty: want something of the component to change",
+		"issue edit i":                                              "edit is empty: want something of the issue to change",
+		"issue edit i --ends soon":                                  `--ends "soon": want a time such as 2026-11-21T16:00:00Z, or +10m for ten minutes from now`,
+		"issue list --page d --limit 0":                             "--limit must be at least 1",
+		"page delete Demo":                                          `page "Demo" is not a slug: want 1 to 63 lower-case letters, digits and hyphens, not beginning with a hyphen`,
 		"page put Demo --name x":                                    `page "Demo" is not a slug: want 1 to 63 lower-case letters, digits and hyphens, not beginning with a hyphen`,
 		"page put demo --name ":                                     "name must not be empty",
 		"page put d --name x --url y":                               `url "y": want an address such as https://example.com/status`,
@@ -83,15 +89,52 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-func TestHelpAndVersion(t *testing.T) {
-	for _, line := range []string{"--help", "serve --help", "issue open --help"} {
-		if code, stdout, stderr := exec(t, nil, strings.Fields(line)...); code != exitOK || !strings.Contains(stdout, "Usage: statustail") || stderr != "" {
-			t.Errorf("%s: %d, %q", line, code, stderr)
+// Help says of every flag what it is when it is not given, in plain quotes.
+func TestHelp(t *testing.T) {
+	none := func(string) string { return "" }
+	parser, err := newParser(none, io.Discard, io.Discard, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := [][]string{nil}
+	for _, leaf := range parser.Model.Leaves(true) {
+		lines = append(lines, strings.Fields(leaf.FullPath())[1:])
+	}
+	if len(lines) < 25 {
+		t.Errorf("only %d commands", len(lines))
+	}
+	for _, line := range lines {
+		code, stdout, stderr := exec(t, nil, append(line, "--help")...)
+		if code != exitOK || !strings.Contains(stdout, "Usage: statustail") || stderr != "" {
+			t.Errorf("%v: %d, %q", line, code, stderr)
+		}
+		if i := strings.IndexAny(stdout, "“”‘’"); i >= 0 {
+			t.Errorf("%v: a quote that nobody can type: …%s", line, stdout[max(i-60, 0):i+10])
 		}
 	}
+	_, help, _ := exec(t, nil, "serve", "--help")
+	help = strings.Join(strings.Fields(help), " ")
+	for _, want := range []string{"--listen=ADDR,... Where", "Default: :8080.", "Default: 127.0.0.1:9090.", "Default: 10m.", "Default: text.", "Default: an embedded database."} {
+		if !strings.Contains(help, want) {
+			t.Errorf("serve --help lacks %q:\n%s", want, help)
+		}
+	}
+	if n := strings.Count(help, "Default: "); n < 20 {
+		t.Errorf("only %d defaults:\n%s", n, help)
+	}
+}
+
+func TestVersion(t *testing.T) {
 	code, stdout, _ := exec(t, nil, "version")
 	if code != exitOK || !regexp.MustCompile(`^statustail \S+\ngo\S+ \w+/\w+\nrevision .+\n$`).MatchString(stdout) {
 		t.Errorf("%d, %q", code, stdout)
+	}
+	// No variable asks for it in the place of a command.
+	env := map[string]string{"STATUSTAIL_VERSION": "true", "STATUSTAIL_PING": "1ms"}
+	for line, want := range map[string]string{"--version": stdout[:strings.Index(stdout, "\n")+1], "serve --version": stdout[:strings.Index(stdout, "\n")+1], "serve": ""} {
+		if _, stdout, _ := exec(t, env, strings.Fields(line)...); stdout != want {
+			t.Errorf("%s: %q, want %q", line, stdout, want)
+		}
 	}
 }
 
@@ -172,74 +215,6 @@ func TestCredentialsStaySecret(t *testing.T) {
 	}
 }
 
-// Every command, on a real database, through the same function as main.
-func TestCommands(t *testing.T) {
-	if !embedded.Available {
-		t.Skip("built without the embedded database")
-	}
-	db, err := embedded.Open(t.Context(), embedded.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	env := map[string]string{"STATUSTAIL_MONGODB_URI": db.URI(), "STATUSTAIL_DATABASE": "cli", "STATUSTAIL_PAGE": ""}
-	ok := func(args ...string) string {
-		t.Helper()
-		code, stdout, stderr := exec(t, env, args...)
-		if code != exitOK || stderr != "" {
-			t.Fatalf("%q: status %d, %s", args, code, stderr)
-		}
-		return strings.TrimSuffix(stdout, "\n")
-	}
-	fails := func(want string, args ...string) {
-		t.Helper()
-		code, stdout, stderr := exec(t, env, args...)
-		if code != exitFailure || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%q: status %d, %q, want a failure about %q", args, code, stderr, want)
-		}
-	}
-	says := func(want string, args ...string) {
-		t.Helper()
-		if got := ok(args...); !regexp.MustCompile("^" + want + "$").MatchString(got) {
-			t.Errorf("%q says %q, want %s", args, got, want)
-		}
-	}
-	const id = "[0-9a-f]{24}"
-
-	if out := ok("init"); !strings.Contains(out, "collection pages created") || !strings.Contains(out, "skipped: a validator for pages") {
-		t.Errorf("init says\n%s", out)
-	}
-	says("page acme created", "page", "put", "acme", "--name", "Acme", "--origin", "*", "--host", "status.acme.com", "--private")
-	says("page acme changed", "page", "put", "acme", "--name", "Acme", "--no-private", "--host", "")
-	says("component "+id+" created", "component", "put", "--page", "acme", "--name", "API, EU", "--group", "Core", "--position=-1")
-	says("component "+id+" changed", "component", "put", "--page", "acme", "--name", "API, EU", "--description", "x")
-	says("API, EU is degraded", "component", "state", "--page", "acme", "API, EU", "degraded")
-	says("API, EU was degraded already", "component", "state", "--page", "acme", "API, EU", "degraded")
-	issue := ok("issue", "open", "--page", "acme", "--title", "Heavy load", "--component", "API, EU", "--state", "degraded", "--body", "x")
-	if !regexp.MustCompile("^" + id + "$").MatchString(issue) {
-		t.Errorf("issue open prints %q", issue)
-	}
-	says("", "issue", "update", issue, "--label", "Identified", "--body", "y", "--progress", "40")
-	says("", "issue", "resolve", issue, "--body", "z")
-	fails("already resolved", "issue", "resolve", issue)
-	says("", "issue", "reopen", issue)
-	fails("not resolved", "issue", "reopen", issue)
-	fails("not scheduled", "issue", "cancel", issue)
-	planned := ok("issue", "schedule", "--page", "acme", "--title", "Upgrade", "--starts", "+10m", "--ends", "+1h")
-	says("", "issue", "cancel", planned)
-	says(id, "publish", "--page", "acme", "--name", "deploy", "--data", `{"v":1}`, "--key", "k")
-
-	fails(`no page "nope"`, "issue", "open", "--page", "nope", "--title", "x")
-	fails(`no component "nope"`, "issue", "open", "--page", "acme", "--title", "x", "--component", "nope")
-	fails(`no page "acme" in database "other"`, "publish", "--database", "other", "--page", "acme", "--name", "x", "--data", "1")
-	fails("no issue nope", "issue", "resolve", "nope")
-	// A name from outside cannot drive the terminal of who mistypes it.
-	_, _, stderr := exec(t, env, "component", "state", "--page", "acme", "a\x1b[2Jb", "outage")
-	if strings.Contains(stderr, "\x1b") {
-		t.Errorf("%q", stderr)
-	}
-}
-
 // A flag on the command line wins over the environment, which wins over the
 // default.
 func TestEnvironment(t *testing.T) {
@@ -257,6 +232,27 @@ func TestEnvironment(t *testing.T) {
 	}
 	if got := envName("max-subscribers-per-ip"); got != "STATUSTAIL_MAX_SUBSCRIBERS_PER_IP" {
 		t.Error(got)
+	}
+}
+
+// A database that the environment names in the place of the one on the line is
+// told of.
+func TestEnvironmentOverData(t *testing.T) {
+	env := map[string]string{"STATUSTAIL_MONGODB_URI": "mongodb://user:secret@db.example/"}
+	const said = "statustail: --data has no effect: STATUSTAIL_MONGODB_URI in the environment names the database at db.example; unset it to use the embedded one\n"
+	for line, want := range map[string]bool{
+		"serve --data x": true,
+		"serve":          false,
+		"serve --data x --mongodb-uri mongodb://a.example": false,
+	} {
+		// It ends before it looks for a database: the context is done.
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var out, errs strings.Builder
+		run(ctx, append(strings.Fields(line), "--ops-listen=", "--listen=127.0.0.1:0", "--log-level=error"), &out, &errs, func(name string) string { return env[name] })
+		if got := strings.Contains(errs.String(), "has no effect"); got != want || want && !strings.Contains(errs.String(), said) {
+			t.Errorf("%s: %q", line, errs.String())
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
@@ -28,7 +29,16 @@ const (
 // databaseFlags say which database a command works on.
 type databaseFlags struct {
 	MongodbURI string `name:"mongodb-uri" placeholder:"URI" help:"The MongoDB to work on. Default: the embedded one of a server on this machine."`
-	Database   string `default:"statustail" help:"The database in it."`
+	Database   string `default:"statustail" placeholder:"NAME" help:"The database in it."`
+}
+
+// wrote says in one line what a command has written, and where.
+func (f *databaseFlags) wrote(a *app, format string, args ...any) {
+	where := "at " + address(f.MongodbURI)
+	if f.MongodbURI == "" {
+		where = "of the server on this machine, at " + a.embedded
+	}
+	a.note("%s (database %s %s)", fmt.Sprintf(format, args...), f.Database, where)
 }
 
 // with does something to the database: connected, and within bounds of time.
@@ -36,7 +46,7 @@ func (f *databaseFlags) with(a *app, do func(ctx context.Context, s *store.Store
 	if err := checkDatabase(f.Database); err != nil {
 		return err
 	}
-	uri := or(f.MongodbURI, "mongodb://"+defaultEmbeddedListen+"/")
+	uri := or(f.MongodbURI, "mongodb://"+a.embedded+"/")
 	if err := checkURI(uri); err != nil {
 		return err
 	}
@@ -53,16 +63,42 @@ func (f *databaseFlags) with(a *app, do func(ctx context.Context, s *store.Store
 		defer cancel()
 		_ = client.Disconnect(ctx)
 	}()
+	s := store.New(client.Database(f.Database), store.Config{Logger: logTo(a.stderr)})
 	// The store checks what it is given before it asks the database anything,
 	// so a mistake is told as one even while there is no database.
-	err = do(ctx, store.New(client.Database(f.Database), store.Config{
-		Logger: logTo(a.stderr),
-	}))
+	if f.MongodbURI == "" {
+		nothing, cancel := context.WithCancel(ctx)
+		cancel()
+		var mistake *store.InputError
+		if err := do(nothing, s); errors.As(err, &mistake) {
+			return err
+		}
+		err = isEmbedded(ctx, client, a.embedded)
+	}
+	if err == nil {
+		err = do(ctx, s)
+	}
 	switch {
 	case err != nil && a.ctx.Err() != nil:
 		return a.ctx.Err()
 	case mongodb.IsUnreachable(err), err != nil && strings.Contains(err.Error(), "auth error"):
 		return unreachable(uri, f.MongodbURI == "", err)
+	}
+	return err
+}
+
+// isEmbedded is nil when a server is what a command looks for that is given no
+// address: the embedded database of a statustail. Anything else that has taken
+// its port is not to be written to by mistake.
+func isEmbedded(ctx context.Context, client *mongo.Client, address string) error {
+	var info struct {
+		Version    string `bson:"version"`
+		GitVersion string `bson:"gitVersion"`
+	}
+	err := client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info)
+	if err == nil && info.GitVersion != "statustail" {
+		err = fmt.Errorf("what listens on %s is no embedded database of statustail but a MongoDB %.40s, and was left alone: to use it, name it with --mongodb-uri mongodb://%s/",
+			address, info.Version, address)
 	}
 	return err
 }

@@ -18,17 +18,17 @@ type serveConfig struct {
 	PprofListen string   `placeholder:"ADDR" help:"Go profiles. Default: none."`
 
 	MongodbURI        string `name:"mongodb-uri" placeholder:"URI" help:"The MongoDB to serve from. Default: an embedded database."`
-	Database          string `default:"statustail" help:"The database in it."`
+	Database          string `default:"statustail" placeholder:"NAME" help:"The database in it."`
 	Data              string `default:"./statustail-data" placeholder:"DIR" help:"Where the embedded database keeps its files."`
 	EmbeddedListen    string `default:"127.0.0.1:27018" placeholder:"ADDR" help:"Where the embedded database listens; loopback only."`
 	EmbeddedLogEvents int    `default:"50000" placeholder:"N" help:"How many changes the embedded database keeps for change streams to go on from."`
 	EmbeddedLogSize   int    `default:"64" placeholder:"MIB" help:"How much of them it keeps, in MiB, in memory and on disk each."`
-	Source            string `default:"auto" enum:"auto,changestream,capped" help:"How changes are noticed: auto, changestream or capped."`
+	Source            string `default:"auto" placeholder:"SOURCE" enum:"auto,changestream,capped" help:"How changes are noticed: auto, changestream or capped."`
 	ReadPreference    string `placeholder:"MODE" help:"Which members pages are read from: primary, primaryPreferred, secondary, secondaryPreferred or nearest. Default: as the URI says."`
 
-	Replay            time.Duration `default:"10m" help:"How far back a reconnecting browser is sent what it missed."`
-	Ping              time.Duration `default:"60s" help:"How often each subscriber gets a ping_event."`
-	Drain             time.Duration `default:"20s" help:"How long closing takes, so that browsers do not come back all at once."`
+	Replay            time.Duration `default:"10m" placeholder:"DUR" help:"How far back a reconnecting browser is sent what it missed."`
+	Ping              time.Duration `default:"60s" placeholder:"DUR" help:"How often each subscriber gets a ping_event."`
+	Drain             time.Duration `default:"20s" placeholder:"DUR" help:"How long closing takes, so that browsers do not come back all at once."`
 	RetryMin          time.Duration `default:"2s" placeholder:"DUR" help:"From when on a browser comes back whose stream has ended."`
 	RetryMax          time.Duration `default:"12s" placeholder:"DUR" help:"Until when: each gets a random time between the two. The wider, the gentler."`
 	ReloadConcurrency int           `default:"4" placeholder:"N" help:"How many reads of MongoDB may be under way at once."`
@@ -39,8 +39,8 @@ type serveConfig struct {
 	MaxSubscribersPerIP   int      `name:"max-subscribers-per-ip" placeholder:"N" help:"Subscribers from one address, or IPv6 /64. 0: no limit."`
 	MaxParked             int      `default:"1024" placeholder:"N" help:"Connections over a limit that are held a while before they are closed."`
 
-	LogFormat string `default:"text" enum:"text,json" help:"text or json."`
-	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	LogFormat string `default:"text" placeholder:"FORMAT" enum:"text,json" help:"text or json."`
+	LogLevel  string `default:"info" placeholder:"LEVEL" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
 
 // validate checks what the types of the flags do not, and returns a usage

@@ -21,6 +21,9 @@ func (c *initCmd) Run(a *app) error {
 		for _, skipped := range report.Skipped {
 			fmt.Fprintln(a.stdout, "skipped:", skipped)
 		}
+		if err == nil {
+			c.wrote(a, "prepared")
+		}
 		return err
 	})
 }

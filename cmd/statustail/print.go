@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"statustail/stream/hund"
+	"statustail/stream/status"
 )
 
 // printJSON writes an event as one line of JSON.
@@ -26,8 +27,22 @@ func printJSON(w io.Writer, e event) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(b, '\n'))
+	_, err = w.Write(append(plainJSON(b), '\n'))
 	return err
+}
+
+// plainJSON escapes in JSON what could drive a terminal. That is inside of
+// strings: between them stands nothing of the kind.
+func plainJSON(text []byte) []byte {
+	var plain bytes.Buffer
+	for _, r := range string(text) {
+		if s := string(r); printable(s) == s {
+			plain.WriteRune(r)
+		} else {
+			fmt.Fprintf(&plain, "\\u%04x", r)
+		}
+	}
+	return plain.Bytes()
 }
 
 // printLine writes an event for people: when, what, and what of it.
@@ -64,7 +79,7 @@ func summary(e event) string {
 		var s hund.Snapshot
 		err = json.Unmarshal(e.Data, &s)
 		common, fresh, issues = s.Common, s.Freshness, s.Issues
-		parts = append(parts, fmt.Sprintf("%s, uptime %.2f %%", s.Page.Name, s.PercentUptime))
+		parts = append(parts, fmt.Sprintf("%s, uptime %s %%", s.Page.Name, status.FormatPercent(s.PercentUptime)))
 		if s.Recovered != nil && !*s.Recovered {
 			parts = append(parts, "(something may have been missed)")
 		}

@@ -18,7 +18,7 @@ func TestPrintLine(t *testing.T) {
 			{"id":"i1","title":"Load","label":"Investigating","standing":true,"components":[{"name":"API"},{"name":"Web"}],
 				"updates":[{"label":"Identified"},{"label":"Looking"}]},
 			{"id":"i2","title":"Upgrade","label":"Scheduled","standing":false}]}`,
-			"16:04:05  init_event       degraded  Acme, uptime 99.99 %  (something may have been missed)\n" +
+			"16:04:05  init_event       degraded  Acme, uptime 99.98 %  (something may have been missed)\n" +
 				"                           i1 \"Load\" [Identified] API, Web\n" +
 				"                           i2 \"Upgrade\" [Scheduled, not now] \n"},
 		{"status_created", `{"state":"outage","status":{"component":{"name":"API","state":"partial_outage"},"state":"outage"}}`, "16:04:05  status_created   outage  API is partial_outage\n"},
@@ -96,6 +96,9 @@ func FuzzPrint(f *testing.F) {
 		if err := printJSON(&object, event{At: tea, Name: name, Data: data}); err != nil {
 			t.Fatal(err)
 		}
+		if s := object.String(); strings.ContainsAny(s, "\x00\x07\x1b\x7f\u009b\u202e") {
+			t.Fatalf("%q could drive a terminal", s)
+		}
 		if s := object.String(); strings.Count(s, "\n") != 1 || !json.Valid([]byte(s)) || !utf8.ValidString(s) {
 			t.Fatalf("%q is not one line of JSON", s)
 		}
@@ -108,6 +111,7 @@ func TestPrintJSON(t *testing.T) {
 	for _, e := range []event{
 		{At: at, ID: "0000000000000001", Name: "degraded", Data: []byte("{\n\"a\": 1}")},
 		{At: at, Name: "message", Data: []byte("no JSON")},
+		{At: at, Name: "x", Data: []byte("{\"a\u202e\":\"\u009b\u007f é \U0001F600\"}")},
 	} {
 		if err := printJSON(&b, e); err != nil {
 			t.Fatal(err)
@@ -115,6 +119,7 @@ func TestPrintJSON(t *testing.T) {
 	}
 	want := `{"at":"2026-11-21T16:04:05.006Z","id":"0000000000000001","event":"degraded","data":{"a":1}}
 {"at":"2026-11-21T16:04:05.006Z","event":"message","data":"no JSON"}
+{"at":"2026-11-21T16:04:05.006Z","event":"x","data":{"a\u202e":"\u009b\u007f é ` + "\U0001F600" + `"}}
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())

@@ -47,6 +47,7 @@ type server struct {
 	opsLog   *api.OpsLog
 	metrics  *prometheus.Registry
 	draining atomic.Bool
+	silent   silent
 }
 
 // serve runs a server until ctx is done, drains it, and returns. What cannot
@@ -256,6 +257,7 @@ func (s *server) newHTTP(handler http.Handler) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       320 * time.Second, // as nginx/statustail.conf has it
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         s.silent.watch,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
@@ -274,7 +276,11 @@ func (s *server) serveOn(srv *http.Server, l net.Listener, failed chan<- error) 
 // way.
 func (s *server) shutdown(servers []*http.Server) {
 	s.draining.Store(true)
-	s.log.Info("draining", "over", s.cfg.Drain)
+	if n := s.hub.Subscribers(); n > 0 {
+		s.log.Info("draining: streams are ended one after the other; a second signal ends all at once", "streams", n, "over", s.cfg.Drain)
+	} else {
+		s.log.Info("ending: no stream is open")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain+10*time.Second)
 	defer cancel()
 	// Nobody new: a proxy takes them to another server. Here they could only
@@ -286,6 +292,7 @@ func (s *server) shutdown(servers []*http.Server) {
 		s.log.Warn("draining took too long; the rest was cut", "error", err)
 	}
 	s.opsLog.Close()
+	s.silent.end()
 	for _, srv := range servers {
 		if err := srv.Shutdown(ctx); err != nil {
 			srv.Close()

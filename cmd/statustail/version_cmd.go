@@ -4,15 +4,34 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 // version is set by the linker for releases.
 var version = ""
 
+// versionFlag is --version: one line, as other programs have it.
+type versionFlag bool
+
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	v, _ := built()
+	fmt.Fprintf(app.Stdout, "statustail %s\n", v)
+	app.Exit(exitOK)
+	return nil
+}
+
 type versionCmd struct{}
 
 func (versionCmd) Run(a *app) error {
-	v, revision := version, "unknown"
+	v, revision := built()
+	_, err := fmt.Fprintf(a.stdout, "statustail %s\n%s %s/%s\nrevision %s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision)
+	return err
+}
+
+// built is what this program was built from.
+func built() (v, revision string) {
+	v, revision = version, "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v == "" {
 			v = info.Main.Version
@@ -33,6 +52,5 @@ func (versionCmd) Run(a *app) error {
 	if v == "" {
 		v = "(devel)"
 	}
-	_, err := fmt.Fprintf(a.stdout, "statustail %s\n%s %s/%s\nrevision %s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision)
-	return err
+	return v, revision
 }

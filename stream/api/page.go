@@ -43,7 +43,7 @@ type pageData struct {
 	Base   string // what links to issues begin with
 	Issue  *status.IssueView
 	Stale  time.Time
-	Uptime string
+	Uptime string // empty where nothing is known
 	Tag    template.HTML
 	Style  string
 	Script string
@@ -102,8 +102,10 @@ func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, erro
 	v, m := pg.View(now)
 	d := pageData{
 		View: v, Stale: m.StaleSince, Style: stylePath, Script: scriptPath, Locale: v.Page.Locale, zone: time.UTC,
-		Uptime: fmt.Sprintf("%.2f", v.PercentUptime(now)),
-		Tag:    template.HTML(a.Tag(origin(c.Request), v.Page.ID)),
+		Tag: template.HTML(a.Tag(origin(c.Request), v.Page.ID)),
+	}
+	if v.State != status.Pending {
+		d.Uptime = status.FormatPercent(v.PercentUptime(now))
 	}
 	if c.Param("page") != "" {
 		d.Base = "/" + v.Page.ID

@@ -91,3 +91,10 @@ func (l *limits) none() bool {
 	defer l.mu.Unlock()
 	return l.total == 0
 }
+
+// Subscribers is how many streams are open now, but for the parked ones.
+func (h *Hub) Subscribers() int {
+	h.limits.mu.Lock()
+	defer h.limits.mu.Unlock()
+	return h.limits.total
+}

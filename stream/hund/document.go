@@ -121,7 +121,7 @@ type Update struct {
 
 func (e Encoder) facts(v status.View, m change.Moment) Facts {
 	facts := Facts{
-		IncidentFreeSince: unix(v.IncidentFreeSince()),
+		IncidentFreeSince: unix(v.LastIncident()),
 		Page:              Page{v.Page.ID, v.Page.Name, v.Page.URL, v.Page.Locale},
 		Components:        make([]Component, 0, len(v.Components)),
 		Issues:            make([]Issue, 0, len(v.Issues)),

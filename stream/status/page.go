@@ -109,4 +109,7 @@ type Update struct {
 	Body      Text
 	State     State // what the issue does from here on; Pending: unchanged
 	CreatedAt time.Time
+	// ResolvedAt is set on an update that reopens the issue: from then to
+	// CreatedAt it was over, and that time is no downtime.
+	ResolvedAt time.Time
 }

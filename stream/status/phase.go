@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -15,6 +16,15 @@ const (
 	Cancelled
 	Ended // a scheduled end has come
 )
+
+var phaseNames = [...]string{"upcoming", "standing", "resolved", "cancelled", "ended"}
+
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return fmt.Sprintf("Phase(%d)", uint8(p))
+}
 
 // Open reports whether the issue is standing or upcoming.
 func (p Phase) Open() bool { return p == Upcoming || p == Standing }
@@ -88,6 +98,12 @@ func (i IssueView) end() time.Time {
 		return i.CancelledAt
 	}
 	return i.Schedule.EndsAt
+}
+
+// happened reports whether an issue that is over affected anything at all: one
+// that was scheduled and ended before its start did not.
+func (i IssueView) happened() bool {
+	return i.Schedule == nil || i.end().After(i.begin())
 }
 
 // newestFirst orders updates by time; among equals, what was written later

@@ -1,7 +1,7 @@
 package status
 
 import (
-	"math"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -11,11 +11,12 @@ import (
 // moment after it was made.
 type record struct {
 	down []span // merged, in order
-	// incident is set while one stands; incidentEnd is when the newest one
-	// ended, or, where there was none, when the page or component came into
-	// being (zero: not known).
-	incident    bool
-	incidentEnd time.Time
+	// born is when the page or component came into being; zero: not known.
+	born time.Time
+	// incident is set while one stands; lastIncident is when the newest one
+	// ended, zero where none is known.
+	incident     bool
+	lastIncident time.Time
 }
 
 // A span is a stretch of time; a zero end is open.
@@ -23,24 +24,47 @@ type span struct{ from, to time.Time }
 
 // PercentUptime is the share, in percent, of the Window before now in which
 // the state was not an outage. Maintenance is planned and does not count;
-// neither do degraded and partial outage. Rounded to four decimals.
+// neither do degraded and partial outage. It is rounded down, to four
+// decimals, so that it is 100 only where there was no outage at all. Where
+// nothing is known (the state is Pending), it is 100 and means nothing.
 func (v View) PercentUptime(now time.Time) float64 {
 	var down time.Duration
 	for _, s := range clip(v.rec.down, now) {
 		down += s.to.Sub(s.from)
 	}
-	percent := 100 * (1 - float64(down)/float64(Window))
-	return math.Round(percent*1e4) / 1e4
+	// In whole numbers, which have no rounding of their own.
+	up := (Window - down).Microseconds()
+	return float64(up*100*percentScale/Window.Microseconds()) / percentScale
 }
 
-// IncidentFreeSince is when the last incident ended, or, without any, when
-// the page or component came into being. It is zero while an incident
-// stands, and when nothing is known.
+// percentScale is how many parts of a percent PercentUptime tells apart. The
+// microseconds of a Window, times 100 of them, fit 64 bits.
+const percentScale = 10_000
+
+// FormatPercent writes what PercentUptime gave as it is shown: with two
+// decimals, rounded down, so that only 100 reads "100.00".
+func FormatPercent(percent float64) string {
+	hundredths := int64(percent*percentScale+0.5) * 100 / percentScale
+	return fmt.Sprintf("%d.%02d", hundredths/100, hundredths%100)
+}
+
+// LastIncident is when the newest incident ended. It is zero while one
+// stands, and when there has been none.
+func (v View) LastIncident() time.Time {
+	if v.rec.incident {
+		return time.Time{}
+	}
+	return v.rec.lastIncident
+}
+
+// IncidentFreeSince is LastIncident or, where there has been no incident, when
+// the page or component came into being. It is zero while an incident stands,
+// and when nothing is known.
 func (v View) IncidentFreeSince() time.Time {
 	if v.rec.incident {
 		return time.Time{}
 	}
-	return v.rec.incidentEnd
+	return orElse(v.rec.lastIncident, v.rec.born)
 }
 
 // IncidentFreeStreak is how long ago IncidentFreeSince was; never negative.
@@ -53,33 +77,24 @@ func (v View) IncidentFreeStreak(now time.Time) time.Duration {
 }
 
 func (p *Page) record(all []IssueView, now time.Time) record {
-	r := p.incidents(all, "")
-	r.incidentEnd = orElse(r.incidentEnd, p.CreatedAt)
-	var down []span
-	for i := range p.Components {
-		down = append(down, p.Components[i].down()...)
-	}
-	for i := range all {
-		down = append(down, all[i].down()...)
-	}
-	r.down = merge(down, now)
-	return r
+	return p.recordOf("", p.CreatedAt, p.Components, all, now)
 }
 
 func (p *Page) componentRecord(id string, own []IssueView, now time.Time) record {
-	r := p.incidents(own, id)
 	i := slices.IndexFunc(p.Components, func(c Component) bool { return c.ID == id })
-	c := &p.Components[i]
-	born := c.CreatedAt
-	if born.IsZero() {
-		born = p.CreatedAt
+	return p.recordOf(id, orElse(p.Components[i].CreatedAt, p.CreatedAt), p.Components[i:i+1], own, now)
+}
+
+func (p *Page) recordOf(scope string, born time.Time, components []Component, issues []IssueView, now time.Time) record {
+	r := p.incidents(issues, scope)
+	for i := range components {
+		r.down = append(r.down, components[i].down()...)
 	}
-	r.incidentEnd = orElse(r.incidentEnd, born)
-	down := c.down()
-	for i := range own {
-		down = append(down, own[i].down()...)
+	for i := range issues {
+		r.down = append(r.down, issues[i].down()...)
 	}
-	r.down = merge(down, now)
+	r.down = merge(r.down, now)
+	r.born = born
 	return r
 }
 
@@ -96,12 +111,14 @@ func (p *Page) incidents(issues []IssueView, component string) record {
 		case Standing:
 			r.incident = true
 		case Resolved, Ended:
-			r.incidentEnd = later(r.incidentEnd, iv.end())
+			if iv.happened() {
+				r.lastIncident = later(r.lastIncident, iv.end())
+			}
 		}
 	}
 	for id, end := range p.PastIncidents {
 		if component == "" || id == component {
-			r.incidentEnd = later(r.incidentEnd, end)
+			r.lastIncident = later(r.lastIncident, end)
 		}
 	}
 	return r
@@ -126,7 +143,8 @@ func (c *Component) down() []span {
 }
 
 // down are the stretches in which the issue meant an outage: its own state
-// from its beginning, each update's from then on.
+// from its beginning, each update's from then on, but for the times in which
+// it was resolved and had not been reopened yet.
 func (i IssueView) down() []span {
 	begin, end := i.begin(), i.end()
 	if begin.IsZero() || i.Kind == Maintenance || i.Phase == Cancelled {
@@ -139,7 +157,11 @@ func (i IssueView) down() []span {
 			spans = append(spans, span{from, t})
 		}
 	}
+	var over []span
 	for _, u := range slices.Backward(i.Updates) { // oldest first
+		if !u.ResolvedAt.IsZero() {
+			over = append(over, span{u.ResolvedAt, u.CreatedAt})
+		}
 		if u.State == Pending {
 			continue
 		}
@@ -151,7 +173,29 @@ func (i IssueView) down() []span {
 		state, from = u.State, at
 	}
 	until(end)
+	for _, gap := range over {
+		spans = without(spans, gap)
+	}
 	return spans
+}
+
+// without cuts a stretch out of spans.
+func without(spans []span, gap span) []span {
+	var left []span
+	for _, s := range spans {
+		open := s.to.IsZero()
+		if !gap.to.After(s.from) || !open && !gap.from.Before(s.to) {
+			left = append(left, s)
+			continue
+		}
+		if gap.from.After(s.from) {
+			left = append(left, span{s.from, gap.from})
+		}
+		if open || gap.to.Before(s.to) {
+			left = append(left, span{gap.to, s.to})
+		}
+	}
+	return left
 }
 
 // merge orders spans, joins those that touch, and drops what lies before the
@@ -195,7 +239,7 @@ func clip(spans []span, now time.Time) []span {
 // sameRecord reports whether two records differ in nothing but the passing
 // of time up to now.
 func sameRecord(a, b record, now time.Time) bool {
-	return a.incident == b.incident && a.incidentEnd.Equal(b.incidentEnd) &&
+	return a.incident == b.incident && a.lastIncident.Equal(b.lastIncident) && a.born.Equal(b.born) &&
 		slices.EqualFunc(clip(a.down, now), clip(b.down, now), func(x, y span) bool {
 			return x.from.Equal(y.from) && x.to.Equal(y.to)
 		})

@@ -193,14 +193,14 @@ func TestUptime(t *testing.T) {
 		"not begun":                            {Page{Issues: []Issue{{ID: "i", Kind: Incident, State: Outage, CreatedAt: at(-60), Schedule: &Schedule{StartsAt: at(5)}}}}, 0},
 		"by schedule":                          {Page{Issues: []Issue{{ID: "i", Kind: Incident, State: Outage, CreatedAt: at(-60), Schedule: &Schedule{StartsAt: at(-20), EndsAt: at(-5)}}}}, 15},
 	} {
-		want := math.Round(100*(1-test.down/month)*1e4) / 1e4
+		want := math.Floor((month-test.down)*1e6/month) / 1e4
 		if got := test.page.At(noon).PercentUptime(noon); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
 	// One view answers for later moments too.
 	v := (&Page{Components: []Component{{ID: "a", History: history(-100, Outage)}}}).At(noon)
-	if got, want := v.PercentUptime(at(100)), math.Round(100*(1-200.0/month)*1e4)/1e4; got != want {
+	if got, want := v.PercentUptime(at(100)), math.Floor((month-200)*1e6/month)/1e4; got != want {
 		t.Errorf("later: %v, want %v", got, want)
 	}
 }
@@ -212,11 +212,17 @@ func TestStreak(t *testing.T) {
 		page  *Page
 		since time.Time
 	}{
-		"never an incident":      {sample(), born},
-		"one that ended":         {sample(resolved), at(-20)},
-		"one that stands":        {sample(resolved, Issue{ID: "s", Kind: Incident, CreatedAt: at(-1)}), time.Time{}},
-		"planned work":           {sample(Issue{ID: "m", Kind: Maintenance, CreatedAt: at(-1)}), born},
-		"a false alarm":          {sample(Issue{ID: "f", Kind: Incident, CreatedAt: at(-5), CancelledAt: at(-1)}), born},
+		"never an incident": {sample(), born},
+		"one that ended":    {sample(resolved), at(-20)},
+		"one that stands":   {sample(resolved, Issue{ID: "s", Kind: Incident, CreatedAt: at(-1)}), time.Time{}},
+		"planned work":      {sample(Issue{ID: "m", Kind: Maintenance, CreatedAt: at(-1)}), born},
+		"a false alarm":     {sample(Issue{ID: "f", Kind: Incident, CreatedAt: at(-5), CancelledAt: at(-1)}), born},
+		"scheduled, resolved before its start": {sample(Issue{ID: "s", Kind: Incident, State: Outage, CreatedAt: at(-50), ResolvedAt: at(-20),
+			Schedule: &Schedule{StartsAt: at(30)}}), born},
+		"scheduled, ended before its start": {sample(Issue{ID: "s", Kind: Incident, CreatedAt: at(-50), EndedAt: at(-20),
+			Schedule: &Schedule{StartsAt: at(-10), EndsAt: at(-5)}}), born},
+		"scheduled, begun early and resolved before its start": {sample(Issue{ID: "s", Kind: Incident, CreatedAt: at(-50), BeganAt: at(-40), ResolvedAt: at(-20),
+			Schedule: &Schedule{StartsAt: at(30)}}), at(-20)},
 		"one older than a month": {&Page{CreatedAt: born, PastIncidents: map[string]time.Time{"x": at(-45 * 24 * 60)}}, at(-45 * 24 * 60)},
 		"nothing known":          {&Page{}, time.Time{}},
 	} {
@@ -229,6 +235,9 @@ func TestStreak(t *testing.T) {
 		}
 	}
 	v := sample(resolved).At(noon)
+	if got := v.LastIncident(); !got.Equal(at(-20)) {
+		t.Errorf("the last incident ended at %v", got)
+	}
 	if got := v.IncidentFreeStreak(at(10)); got != 30*time.Minute {
 		t.Errorf("streak %v", got)
 	}
@@ -242,6 +251,80 @@ func TestStreak(t *testing.T) {
 		if got := scoped.IncidentFreeSince(); !got.Equal(want) {
 			t.Errorf("component %s: since %v, want %v", id, got, want)
 		}
+	}
+}
+
+// Only what had no outage at all is 100, whatever it is rounded to.
+func TestUptimeIsRoundedDown(t *testing.T) {
+	for name, test := range map[string]struct {
+		outage time.Duration
+		want   float64
+		shown  string
+	}{
+		"none":              {0, 100, "100.00"},
+		"a millisecond":     {time.Millisecond, 99.9999, "99.99"},
+		"a second":          {time.Second, 99.9999, "99.99"},
+		"just under 99.17":  {Window*83/10_000 + time.Second, 99.1699, "99.16"},
+		"exactly 99.57":     {Window * 43 / 10_000, 99.57, "99.57"},
+		"exactly a half":    {Window / 2, 50, "50.00"},
+		"all but a second":  {Window - time.Second, 0, "0.00"},
+		"all of the window": {Window, 0, "0.00"},
+	} {
+		end := noon
+		p := Page{Components: []Component{{ID: "a", History: []StateChange{{Outage, end.Add(-test.outage)}, {Operational, end}}}}}
+		v := p.At(noon)
+		if got := v.PercentUptime(noon); got != test.want || FormatPercent(got) != test.shown {
+			t.Errorf("%s: %v, shown %s; want %v, shown %s", name, got, FormatPercent(got), test.want, test.shown)
+		}
+	}
+	for n := range 1_000_001 {
+		if percent := float64(n) / 1e4; FormatPercent(percent) != fmt.Sprintf("%d.%02d", n/10_000, n/100%100) {
+			t.Fatalf("%v is shown as %s", percent, FormatPercent(percent))
+		}
+	}
+}
+
+// The time between a resolution and the update that takes it back is no
+// downtime.
+func TestReopened(t *testing.T) {
+	reopen := func(resolved, reopened int) Update {
+		return Update{ID: fmt.Sprint(reopened), CreatedAt: at(reopened), ResolvedAt: at(resolved)}
+	}
+	for name, test := range map[string]struct {
+		issue Issue
+		down  int // minutes
+	}{
+		"once":                   {Issue{State: Outage, CreatedAt: at(-1000), Updates: []Update{reopen(-990, -5)}}, 15},
+		"and resolved again":     {Issue{State: Outage, CreatedAt: at(-1000), ResolvedAt: at(-2), Updates: []Update{reopen(-990, -5)}}, 13},
+		"twice":                  {Issue{State: Outage, CreatedAt: at(-1000), Updates: []Update{reopen(-990, -500), reopen(-480, -5)}}, 35},
+		"after an update":        {Issue{State: Outage, CreatedAt: at(-1000), Updates: []Update{{ID: "u", State: Degraded, CreatedAt: at(-995)}, reopen(-990, -5)}}, 5},
+		"as something better":    {Issue{State: Outage, CreatedAt: at(-1000), Updates: []Update{{ID: "1", CreatedAt: at(-5), ResolvedAt: at(-990), State: Degraded}}}, 10},
+		"told while it was over": {Issue{State: Outage, CreatedAt: at(-1000), Updates: []Update{{ID: "u", State: Degraded, CreatedAt: at(-100)}, reopen(-990, -5)}}, 10},
+		"before it was resolved": {Issue{State: Outage, CreatedAt: at(-1000), Updates: []Update{reopen(-5, -990)}}, 1000},
+	} {
+		test.issue.ID, test.issue.Kind = "i", Incident
+		p := sample(test.issue)
+		want := p.At(noon)
+		want.rec.down = []span{{at(-test.down), noon}}
+		if got := p.At(noon).PercentUptime(noon); got != want.PercentUptime(noon) {
+			t.Errorf("%s: %v, want %v", name, got, want.PercentUptime(noon))
+		}
+	}
+}
+
+// A page that has never had an incident does not say that its last one ended
+// when the page was made.
+func TestYoungPage(t *testing.T) {
+	v := (&Page{CreatedAt: at(-2), Components: []Component{{ID: "a", State: Operational}}}).At(noon)
+	if got := v.LastIncident(); !got.IsZero() {
+		t.Errorf("the last incident of a page without any was at %v", got)
+	}
+	if got := v.IncidentFreeStreak(noon); got != 2*time.Minute {
+		t.Errorf("streak %v", got)
+	}
+	older := (&Page{CreatedAt: at(-20), Components: v.Page.Components}).At(noon)
+	if events := Diff(older, v); len(events) != 1 || events[0].Kind != CacheRebuilt {
+		t.Errorf("what the streak is counted from has changed: %v", events)
 	}
 }
 

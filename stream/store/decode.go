@@ -164,10 +164,11 @@ func (s *Store) decodeIssue(raw bson.Raw) (i status.Issue, ok bool) {
 		}
 		e := fields{raw: doc}
 		u := status.Update{
-			ID:        mongodb.IDText(doc.Lookup("_id")),
-			Label:     e.text("label"),
-			State:     e.state("state"),
-			CreatedAt: e.created(),
+			ID:         mongodb.IDText(doc.Lookup("_id")),
+			Label:      e.text("label"),
+			State:      e.state("state"),
+			CreatedAt:  e.created(),
+			ResolvedAt: e.date("resolved_at"),
 		}
 		body := e.text("body")
 		if u.CreatedAt.IsZero() {

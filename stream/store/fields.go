@@ -37,6 +37,12 @@ func (f *fields) lookup(key string) (v bson.RawValue, ok bool) {
 	return v, true
 }
 
+// absent reports whether a field is absent or null.
+func (f *fields) absent(key string) bool {
+	_, ok := f.lookup(key)
+	return !ok
+}
+
 // text is an optional string.
 func (f *fields) text(key string) string {
 	v, ok := f.lookup(key)

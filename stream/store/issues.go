@@ -7,7 +7,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"statustail/stream/mongodb"
 	"statustail/stream/schema"
 	"statustail/stream/status"
 )
@@ -73,28 +72,18 @@ func (s *Store) insertIssue(ctx context.Context, in IssueInput, when func(now ti
 	if _, err := checkState("state", in.State); err != nil {
 		return "", err
 	}
-	switch status.Kind(in.Kind) {
-	case status.Incident, status.Maintenance, status.Informational:
-	default:
-		return "", invalid("kind", "%q: want incident, maintenance or informational", clip(in.Kind))
+	if err := checkKind(in.Kind); err != nil {
+		return "", err
 	}
 	if err := s.requirePage(ctx, in.Page); err != nil {
 		return "", err
 	}
-	components := bson.A{}
-	seen := map[string]bool{}
-	for _, ref := range in.Components {
-		c, err := s.findComponent(ctx, in.Page, ref)
-		if err != nil {
-			return "", err
-		}
-		if id := mongodb.IDText(c.id); !seen[id] {
-			seen[id] = true
-			components = append(components, c.id)
-		}
+	components, err := s.componentIDs(ctx, in.Page, in.Components)
+	if err != nil {
+		return "", err
 	}
 	id, now := bson.NewObjectID(), s.clock()
-	_, err := s.issues().InsertOne(ctx, bson.D{
+	_, err = s.issues().InsertOne(ctx, bson.D{
 		{Key: "_id", Value: id},
 		{Key: "page", Value: in.Page},
 		{Key: "title", Value: in.Title},
@@ -167,7 +156,7 @@ func (s *Store) UpdateIssue(ctx context.Context, id string, in IssueUpdate) erro
 
 // ResolveIssue ends an issue that affects now.
 func (s *Store) ResolveIssue(ctx context.Context, id, body string) error {
-	return s.transition(ctx, id, body, "Resolved", func(now time.Time) (guard, update bson.D) {
+	return s.transition(ctx, id, body, "Resolved", func(_ bson.Raw, now time.Time) (guard, update, entry bson.D) {
 		return bson.D{
 				{Key: "resolved_at", Value: nil},
 				{Key: "cancelled_at", Value: nil},
@@ -183,28 +172,34 @@ func (s *Store) ResolveIssue(ctx context.Context, id, body string) error {
 				}},
 			}, bson.D{
 				{Key: "$set", Value: bson.D{{Key: "resolved_at", Value: now}, {Key: "updated_at", Value: now}}},
-			}
+			}, nil
 	})
 }
 
 // ReopenIssue takes back that an issue was resolved. One whose scheduled end
-// has come stays over.
+// has come stays over. The entry in the issue's story remembers when it was
+// over, so that the time in between is no downtime.
 func (s *Store) ReopenIssue(ctx context.Context, id, body string) error {
-	return s.transition(ctx, id, body, "Reopened", func(now time.Time) (guard, update bson.D) {
+	return s.transition(ctx, id, body, "Reopened", func(issue bson.Raw, now time.Time) (guard, update, entry bson.D) {
+		resolved := bson.E{Key: "resolved_at", Value: bson.D{{Key: "$ne", Value: nil}}}
+		if at := dateAt(issue, "resolved_at"); !at.IsZero() {
+			resolved.Value = at
+			entry = bson.D{{Key: "resolved_at", Value: orElse(dateAt(issue, "ended_at"), at)}}
+		}
 		return bson.D{
-				{Key: "resolved_at", Value: bson.D{{Key: "$ne", Value: nil}}},
+				resolved,
 				{Key: "cancelled_at", Value: nil},
 				{Key: "$and", Value: bson.A{absentOr("schedule.ends_at", "$gt", now)}},
 			}, bson.D{
 				{Key: "$set", Value: bson.D{{Key: "updated_at", Value: now}}},
 				{Key: "$unset", Value: bson.D{{Key: "resolved_at", Value: ""}, {Key: "ended_at", Value: ""}}},
-			}
+			}, entry
 	})
 }
 
 // CancelIssue calls off a scheduled issue that is not over.
 func (s *Store) CancelIssue(ctx context.Context, id, body string) error {
-	return s.transition(ctx, id, body, "Cancelled", func(now time.Time) (guard, update bson.D) {
+	return s.transition(ctx, id, body, "Cancelled", func(_ bson.Raw, now time.Time) (guard, update, entry bson.D) {
 		return bson.D{
 				{Key: "schedule", Value: bson.D{{Key: "$ne", Value: nil}}},
 				{Key: "resolved_at", Value: nil},
@@ -213,13 +208,13 @@ func (s *Store) CancelIssue(ctx context.Context, id, body string) error {
 				{Key: "$and", Value: bson.A{absentOr("schedule.ends_at", "$gt", now)}},
 			}, bson.D{
 				{Key: "$set", Value: bson.D{{Key: "cancelled_at", Value: now}, {Key: "updated_at", Value: now}}},
-			}
+			}, nil
 	})
 }
 
 // transition makes an update with an entry in the issue's story if the issue
 // is in a condition for it, checked and written in one operation.
-func (s *Store) transition(ctx context.Context, id, body, label string, change func(now time.Time) (guard, update bson.D)) error {
+func (s *Store) transition(ctx context.Context, id, body, label string, change func(issue bson.Raw, now time.Time) (guard, update, entry bson.D)) error {
 	if err := checkBody("body", body); err != nil {
 		return err
 	}
@@ -228,8 +223,8 @@ func (s *Store) transition(ctx context.Context, id, body, label string, change f
 		return err
 	}
 	now := s.clock()
-	guard, update := change(now)
-	matched, err := s.updateIssue(ctx, issue, guard, append(update, push(label, body, "", now)))
+	guard, update, entry := change(issue.raw, now)
+	matched, err := s.updateIssue(ctx, issue, guard, append(update, push(label, body, "", now, entry...)))
 	if err != nil || matched {
 		return err
 	}
@@ -300,14 +295,14 @@ func (s *Store) findIssue(ctx context.Context, id string) (found, error) {
 
 // push appends an entry to an issue's story, and cuts its beginning off where
 // that has become too long.
-func push(label, body, state string, now time.Time) bson.E {
-	entry := bson.D{
+func push(label, body, state string, now time.Time, more ...bson.E) bson.E {
+	entry := append(bson.D{
 		{Key: "_id", Value: bson.NewObjectID()},
 		{Key: "label", Value: label},
 		{Key: "body", Value: body},
 		{Key: "state", Value: orNull(state)},
 		{Key: "created_at", Value: now},
-	}
+	}, more...)
 	return bson.E{Key: "$push", Value: bson.D{{Key: "updates", Value: newest(entry, schema.MaxUpdates)}}}
 }
 
@@ -333,6 +328,13 @@ func or(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+func orElse(t, otherwise time.Time) time.Time {
+	if t.IsZero() {
+		return otherwise
+	}
+	return t
 }
 
 func orNull(s string) any {

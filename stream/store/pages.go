@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -15,32 +14,38 @@ import (
 	"statustail/stream/status"
 )
 
-// A PageInput is what a page is to be. Fields that are nil or empty, other
-// than the first two, stay as they are on a page that exists.
+// A PageInput is what a page is to be. Parts other than ID that are nil or, of
+// the name, empty stay as they are on a page that exists.
 type PageInput struct {
 	ID   string // the slug
 	Name string
-	URL  string
+	// URL, Locale and TimeZone are taken away when they are empty.
+	URL      *string
+	Locale   *string // a BCP 47 language tag
+	TimeZone *string // an IANA time zone
 	// Hosts and Origins replace those of the page. Empty but not nil: none.
-	Hosts    []string
-	Origins  []string
-	Private  *bool
-	Locale   string // a BCP 47 language tag
-	TimeZone string // an IANA time zone
+	Hosts   []string
+	Origins []string
+	Private *bool
 }
 
-// PutPage creates or changes a page, and says which.
+// PutPage creates or changes a page, and says which. A new one needs a name.
 func (s *Store) PutPage(ctx context.Context, in PageInput) (created bool, err error) {
-	set, err := in.fields()
+	if in.Name == "" {
+		err := s.EditPage(ctx, in)
+		if missing := (*NotFoundError)(nil); errors.As(err, &missing) {
+			missing.Reason += ", and a new one needs a name"
+		}
+		return false, err
+	}
+	change, err := in.changes()
 	if err != nil {
 		return false, err
 	}
 	now := s.clock()
-	set = append(set, bson.E{Key: "updated_at", Value: now})
-	result, err := s.pages().UpdateOne(ctx, bson.D{{Key: "_id", Value: in.ID}}, bson.D{
-		{Key: "$set", Value: set},
-		{Key: "$setOnInsert", Value: bson.D{{Key: "created_at", Value: now}}},
-	}, options.UpdateOne().SetUpsert(true))
+	result, err := s.pages().UpdateOne(ctx, bson.D{{Key: "_id", Value: in.ID}},
+		append(change.update(now), bson.E{Key: "$setOnInsert", Value: bson.D{{Key: "created_at", Value: now}}}),
+		options.UpdateOne().SetUpsert(true))
 	if err != nil {
 		return false, s.explain("put page "+in.ID, err)
 	}
@@ -48,19 +53,18 @@ func (s *Store) PutPage(ctx context.Context, in PageInput) (created bool, err er
 	return result.UpsertedCount > 0, nil
 }
 
-func (in *PageInput) fields() (bson.D, error) {
+func (in *PageInput) changes() (c changeSet, err error) {
 	if err := CheckSlug(in.ID); err != nil {
-		return nil, err
+		return c, err
 	}
-	if err := checkName("name", in.Name); err != nil {
-		return nil, err
-	}
-	set := bson.D{{Key: "name", Value: in.Name}}
-	if in.URL != "" {
-		if err := checkURL("url", in.URL); err != nil {
-			return nil, err
+	if in.Name != "" {
+		if err := checkName("name", in.Name); err != nil {
+			return c, err
 		}
-		set = append(set, bson.E{Key: "url", Value: in.URL})
+		c.put("name", in.Name)
+	}
+	if err := c.optional("url", in.URL, func(s string) error { return checkURL("url", s) }); err != nil {
+		return c, err
 	}
 	for _, list := range []struct {
 		field  string
@@ -74,28 +78,19 @@ func (in *PageInput) fields() (bson.D, error) {
 		for _, v := range list.values {
 			v = sentOrigin(v) // of a host it is the host in lower case
 			if err := list.check(v); err != nil {
-				return nil, err
+				return c, err
 			}
 			lower = append(lower, v)
 		}
-		set = append(set, bson.E{Key: list.field, Value: lower})
+		c.put(list.field, lower)
 	}
 	if in.Private != nil {
-		set = append(set, bson.E{Key: "private", Value: *in.Private})
+		c.put("private", *in.Private)
 	}
-	if err := checkLocale(in.Locale); err != nil {
-		return nil, err
+	if err := c.optional("locale", in.Locale, checkLocale); err != nil {
+		return c, err
 	}
-	if in.Locale != "" {
-		set = append(set, bson.E{Key: "locale", Value: in.Locale})
-	}
-	if err := checkTimeZone(in.TimeZone); err != nil {
-		return nil, err
-	}
-	if in.TimeZone != "" {
-		set = append(set, bson.E{Key: "time_zone", Value: in.TimeZone})
-	}
-	return set, nil
+	return c, c.optional("time_zone", in.TimeZone, checkTimeZone)
 }
 
 // A ComponentInput is what a component is to be. Fields that are nil stay as
@@ -118,30 +113,17 @@ func (s *Store) PutComponent(ctx context.Context, in ComponentInput) (id string,
 	if err := checkName("name", in.Name); err != nil {
 		return "", false, err
 	}
-	now := s.clock()
-	set := bson.D{{Key: "updated_at", Value: now}}
-	if in.Description != nil {
-		if err := checkBody("description", *in.Description); err != nil {
-			return "", false, err
-		}
-		set = append(set, bson.E{Key: "description", Value: *in.Description})
-	}
-	if in.Group != nil {
-		if err := checkLine("group", *in.Group); err != nil {
-			return "", false, err
-		}
-		set = append(set, bson.E{Key: "group", Value: *in.Group})
-	}
-	if in.Position != nil {
-		set = append(set, bson.E{Key: "position", Value: int32(*in.Position)})
+	change, err := in.changes()
+	if err != nil {
+		return "", false, err
 	}
 	if err := s.requirePage(ctx, in.Page); err != nil {
 		return "", false, err
 	}
 
-	id, created, err = s.putComponent(ctx, in, set, now)
+	id, created, err = s.putComponent(ctx, in, change)
 	if mongo.IsDuplicateKeyError(err) { // made by another writer just now
-		id, created, err = s.putComponent(ctx, in, set, now)
+		id, created, err = s.putComponent(ctx, in, change)
 	}
 	if err != nil {
 		return "", false, err
@@ -150,22 +132,45 @@ func (s *Store) PutComponent(ctx context.Context, in ComponentInput) (id string,
 	return id, created, nil
 }
 
-func (s *Store) putComponent(ctx context.Context, in ComponentInput, set bson.D, now time.Time) (id string, created bool, err error) {
+// changes are those to all parts but the name, which in a ComponentInput says
+// which component is meant or is a new one.
+func (in *ComponentInput) changes() (c changeSet, err error) {
+	if in.Description != nil {
+		if err := checkBody("description", *in.Description); err != nil {
+			return c, err
+		}
+		c.put("description", *in.Description)
+	}
+	if in.Group != nil {
+		if err := checkLine("group", *in.Group); err != nil {
+			return c, err
+		}
+		c.put("group", *in.Group)
+	}
+	if in.Position != nil {
+		c.put("position", int32(*in.Position))
+	}
+	return c, nil
+}
+
+func (s *Store) putComponent(ctx context.Context, in ComponentInput, change changeSet) (id string, created bool, err error) {
 	c, err := s.findComponent(ctx, in.Page, in.Name)
+	now := s.clock()
 	var missing *NotFoundError
 	if err == nil {
-		_, err = s.components().UpdateOne(ctx, bson.D{{Key: "_id", Value: c.id}}, bson.D{{Key: "$set", Value: set}})
+		_, err = s.components().UpdateOne(ctx, bson.D{{Key: "_id", Value: c.id}}, change.update(now))
 		return mongodb.IDText(c.id), false, s.explain("put component "+in.Name, err)
 	}
 	if !errors.As(err, &missing) {
 		return "", false, err
 	}
+	doc := slices.Clone(change.set)
 	if in.Position == nil {
 		last, err := s.lastPosition(ctx, in.Page)
 		if err != nil {
 			return "", false, err
 		}
-		set = append(slices.Clone(set), bson.E{Key: "position", Value: last + 1})
+		doc = append(doc, bson.E{Key: "position", Value: last + 1})
 	}
 	oid := bson.NewObjectID()
 	_, err = s.components().InsertOne(ctx, append(bson.D{
@@ -175,7 +180,8 @@ func (s *Store) putComponent(ctx context.Context, in ComponentInput, set bson.D,
 		{Key: "state", Value: status.Operational.String()},
 		{Key: "history", Value: bson.A{stateChange(status.Operational, now)}},
 		{Key: "created_at", Value: now},
-	}, set...))
+		{Key: "updated_at", Value: now},
+	}, doc...))
 	return oid.Hex(), true, s.explain("put component "+in.Name, err)
 }
 

@@ -31,7 +31,8 @@ const overlap = 15 * time.Minute
 // For one page, or one component, it is three reads of one document each, all
 // on one index. For many at once it is a few more, of no more than four
 // documents for each that is asked for: what it costs does not grow with the
-// history.
+// history. Only scheduled incidents that were over before their start, and so
+// never happened, are read past.
 //
 // after and the error are those of Load.
 func (s *Store) PastIncidents(ctx context.Context, wanted map[string][]string, after change.Position) (ended map[string]map[string]time.Time, err error) {
@@ -120,18 +121,24 @@ var ends = []string{"ended_at", "resolved_at", "schedule.ends_at"}
 func (p *past) newest(scopes []scope) error {
 	for n, field := range ends {
 		missing := slices.Clone(scopes)
+		before, unreal := p.before, 0
 		for len(missing) > 0 {
 			limit := 1
-			if len(missing) > 1 {
-				limit = 4 * len(missing)
+			if len(missing) > 1 || unreal > 0 {
+				limit = 4 * (len(missing) + unreal)
 			}
-			got, answered := 0, map[scope]bool{}
-			filter := append(ofScopes(missing), pastIncidents(n, p.before)...)
+			got, passed, answered := 0, 0, map[scope]bool{}
+			filter := append(ofScopes(missing), pastIncidents(n, before)...)
 			opts := options.Find().SetSort(bson.D{{Key: field, Value: -1}}).SetLimit(int64(limit)).
-				SetProjection(include("page", "components", field))
+				SetProjection(include("page", "components", "began_at", "ended_at", "resolved_at", "schedule"))
 			err := p.reader.find(p.store.issues(), filter, opts, func(raw bson.Raw) {
 				got++
 				end := dateAt(raw, field)
+				if neverBegan(raw, end) {
+					passed++
+					before = end // what ended later has been read, for all that is missing
+					return
+				}
 				for _, s := range scopesOf(raw, missing[0].component != "") {
 					if !end.IsZero() && slices.Contains(missing, s) {
 						answered[s] = true
@@ -147,6 +154,8 @@ func (p *past) newest(scopes []scope) error {
 			switch {
 			case got < limit: // what is missing has none
 				missing = nil
+			case passed > 0:
+				unreal += passed
 			case len(answered) > 0:
 			case asked[0].page == asked[len(asked)-1].page:
 				missing = nil
@@ -204,6 +213,13 @@ func scopesOf(raw bson.Raw, components bool) (scopes []scope) {
 		scopes = append(scopes, scope{page, mongodb.IDText(v)})
 	}
 	return scopes
+}
+
+// neverBegan reports whether an incident was over before the start that it was
+// scheduled for.
+func neverBegan(raw bson.Raw, end time.Time) bool {
+	starts := dateAt(raw, "schedule.starts_at")
+	return !end.IsZero() && !starts.IsZero() && !end.After(starts) && dateAt(raw, "began_at").IsZero()
 }
 
 // dateAt is the date at a path, zero when there is none.

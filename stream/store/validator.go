@@ -68,6 +68,7 @@ func validator(collection string) bson.D {
 				{Key: "body", Value: optional("string")},
 				{Key: "state", Value: stateWord},
 				{Key: "created_at", Value: typed("date")},
+				{Key: "resolved_at", Value: optional("date")},
 			}))},
 		}
 	case schema.Events:

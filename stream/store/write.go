@@ -14,7 +14,8 @@ import (
 )
 
 // Every write is one operation on one document, so nothing is ever half
-// written, and is acknowledged by a journaled majority. A write that depends
+// written (but for the deletion of a page, which can be repeated), and is
+// acknowledged by a journaled majority. A write that depends
 // on the document's condition has the condition in its filter.
 
 // changed leaves word of a write where that is all that can be followed: in
@@ -69,7 +70,7 @@ func (s *Store) requirePage(ctx context.Context, slug string) error {
 	err := s.pages().FindOne(ctx, bson.D{{Key: "_id", Value: slug}},
 		options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()
 	if err == mongo.ErrNoDocuments {
-		return &NotFoundError{Reason: fmt.Sprintf("there is no page %q in database %q", slug, s.db.Name())}
+		return s.noPage(slug)
 	}
 	return s.explain("find the page", err)
 }

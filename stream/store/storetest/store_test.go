@@ -206,8 +206,8 @@ func TestPagesAndHosts(t *testing.T) {
 	f := open(t)
 	yes := true
 	in := store.PageInput{
-		ID: "acme", Name: "Acme", URL: "https://acme.com", Hosts: []string{"Status.Acme.com"}, Origins: []string{"*"},
-		Private: &yes, Locale: "en", TimeZone: "UTC",
+		ID: "acme", Name: "Acme", URL: new("https://acme.com"), Hosts: []string{"Status.Acme.com"}, Origins: []string{"*"},
+		Private: &yes, Locale: new("en"), TimeZone: new("UTC"),
 	}
 	if !must[bool](t)(f.PutPage(f.ctx, in)) {
 		t.Error("not created")
@@ -358,11 +358,19 @@ func TestIssueLife(t *testing.T) {
 	if n := len(f.issue("acme", id).Updates); n != 2 {
 		t.Errorf("a refused write left %d updates", n)
 	}
+	resolved := f.clock.Now()
+	f.clock.advance(20 * 24 * time.Hour)
 	if err := f.ReopenIssue(f.ctx, id, "Not fixed."); err != nil {
 		t.Fatal(err)
 	}
-	if i := f.issue("acme", id); i.PhaseAt(f.clock.Now()) != status.Standing || i.Updates[2].Label != "Reopened" {
+	if i := f.issue("acme", id); i.PhaseAt(f.clock.Now()) != status.Standing || i.Updates[2].Label != "Reopened" || !i.Updates[2].ResolvedAt.Equal(resolved) {
 		t.Errorf("%+v", i)
+	}
+	// It has been an outage for a minute.
+	p := f.load("acme")
+	view := p.At(f.clock.Now())
+	if got := status.FormatPercent(view.PercentUptime(f.clock.Now())); got != "99.99" {
+		t.Errorf("reopening made it %s %%", got)
 	}
 }
 
@@ -463,6 +471,9 @@ func TestOldIssues(t *testing.T) {
 		doc("older", field("resolved_at", day(50)), names("api", "web")),
 		doc("old, of nothing", field("resolved_at", day(45))),
 		doc("old, ended before resolved", field("ended_at", day(44)), field("resolved_at", day(35)), names("db")),
+		doc("old, resolved before its start", field("kind", "incident"), scheduled(day(20), nil), field("resolved_at", day(32)), names("x5", "api")),
+		doc("old, ended before its start", field("kind", "incident"), scheduled(day(20), nil), field("ended_at", day(33)), names("x5", "mail")),
+		doc("old, begun early", field("kind", "incident"), scheduled(day(20), nil), field("began_at", day(40)), field("resolved_at", day(39)), names("x6")),
 		doc("old, scheduled incident", field("kind", "incident"), scheduled(day(80), day(70)), names("mail")),
 		doc("old, cancelled", field("cancelled_at", day(40)), field("resolved_at", day(40)), names("api", "x1")),
 		doc("old maintenance", scheduled(day(80), day(31)), names("x2")),
@@ -481,15 +492,21 @@ func TestOldIssues(t *testing.T) {
 		t.Errorf("issues\n got %q\nwant %q", got, want)
 	}
 	// A page, and its components, have an incident from before the window.
-	scopes := []string{"", "api", oid.Hex(), "web", "db", "mail", "x1", "x2", "x3", "x4", "nothing"}
+	scopes := []string{"", "api", oid.Hex(), "web", "db", "mail", "x1", "x2", "x3", "x4", "x5", "x6", "nothing"}
 	past := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{
 		"acme": scopes, "other": {""}, "none": {"", "api"}, "Not A Slug": {""},
 	}, 0))
 	wantPast := map[string]map[string]time.Time{"acme": {
-		"": day(40), "api": day(40), oid.Hex(): day(40), "web": day(50), "db": day(44), "mail": day(70),
+		"": day(39), "x6": day(39), "api": day(40), oid.Hex(): day(40), "web": day(50), "db": day(44), "mail": day(70),
 	}}
 	if fmt.Sprint(past) != fmt.Sprint(wantPast) {
 		t.Errorf("past incidents\n got %v\nwant %v", past, wantPast)
+	}
+
+	// One component alone is asked for one document at a time.
+	alone := must[map[string]map[string]time.Time](t)(f.PastIncidents(f.ctx, map[string][]string{"acme": {"api"}}, 0))
+	if !alone["acme"]["api"].Equal(day(40)) {
+		t.Errorf("past incidents of one component: %v, want %v", alone, day(40))
 	}
 
 	// One issue, however old, is there for a link that leads to it.
@@ -713,11 +730,12 @@ func TestPastIncidentsOfMany(t *testing.T) {
 		wanted[slug] = []string{"", slug + "-0", slug + "-1", slug + "-2", slug + "-3"}
 		doc := bson.D{{Key: "_id", Value: i}, {Key: "page", Value: slug}, {Key: "title", Value: "x"}, {Key: "created_at", Value: now}, {Key: "components", Value: bson.A{component, "else", "p-0-3"}}}
 		set := func(key string, value any) { doc = append(doc, bson.E{Key: key, Value: value}) }
-		var end time.Time
+		var end, starts time.Time
 		over, incident, scheduled := false, true, maybe(3)
 		if scheduled {
 			ends := old()
-			set("schedule", bson.D{{Key: "starts_at", Value: ends.Add(-time.Hour)}, {Key: "ends_at", Value: ends}})
+			starts = ends.Add(-time.Hour)
+			set("schedule", bson.D{{Key: "starts_at", Value: starts}, {Key: "ends_at", Value: ends}})
 			end, over, incident = ends, true, false
 		}
 		if maybe(2) {
@@ -744,7 +762,7 @@ func TestPastIncidentsOfMany(t *testing.T) {
 			over = false
 		}
 		docs = append(docs, doc)
-		if !over || !incident {
+		if !over || !incident || !end.After(starts) {
 			continue
 		}
 		if want[slug] == nil {
