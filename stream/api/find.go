@@ -122,6 +122,6 @@ func (a *api) preflight(c *gin.Context) {
 	allow(c, pg.Head())
 	c.Header("Access-Control-Allow-Methods", "GET, HEAD")
 	c.Header("Access-Control-Allow-Headers", "Authorization, Cache-Control, If-None-Match, Last-Event-ID")
-	c.Header("Access-Control-Max-Age", "86400")
+	c.Header("Access-Control-Max-Age", "600")
 	c.Status(http.StatusNoContent)
 }

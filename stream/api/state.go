@@ -13,9 +13,8 @@ import (
 
 // stateCache lets proxies and browsers keep the state for as long as it takes
 // to absorb a crowd, and no longer: a page that turns private, and an origin
-// that may no longer read it, count after two seconds. While it is stale, a
-// proxy may serve it once more and ask behind (RFC 5861).
-const stateCache = "public, max-age=1, stale-while-revalidate=1"
+// that may no longer read it, count after a second.
+const stateCache = "public, max-age=1"
 
 // state serves what a new subscriber would be sent first.
 func (a *api) state(c *gin.Context) {

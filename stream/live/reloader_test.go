@@ -108,7 +108,9 @@ func TestNewPagesGetAShare(t *testing.T) {
 		}
 		synctest.Wait()
 		next := slices.IndexFunc(w.loads[before:], func(slugs []string) bool { return slices.Contains(slugs, "new") })
-		if next < 0 || next >= 4 { // so many begin at once
+		// Four begin at once, in no order; by the time that the last of them
+		// is noted, each of the others may have made way for one more.
+		if next < 0 || next >= 8 {
 			t.Errorf("the new page is in batch %d of those that followed", next)
 		}
 	})
