@@ -1,9 +1,9 @@
-# syntax=docker/dockerfile:1.10
+# syntax=docker/dockerfile:1.10.0
 
 # The program and nothing else: a static binary on an empty base, which has no
 # shell, no package and nothing to update but itself.
 #
-#   docker build -t statustail .
+#   docker build --build-arg VERSION="$(git describe --tags --always --dirty)" -t statustail .
 #   docker run -p 8080:8080 -e STATUSTAIL_MONGODB_URI=mongodb://host/?replicaSet=rs0 statustail
 
 FROM golang:1.26.8-bookworm AS build
@@ -12,6 +12,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+# What statustail version says. The repository is not in the build's reach, so
+# the go command cannot know it.
 ARG VERSION=
 # noembed leaves out the embedded database: a container keeps no files, so it
 # needs a MongoDB. timetzdata carries the time zones, which an empty base
@@ -19,6 +21,8 @@ ARG VERSION=
 RUN CGO_ENABLED=0 go build -trimpath -tags noembed,timetzdata -ldflags "-s -w -X main.version=${VERSION}" -o /statustail ./cmd/statustail
 
 FROM scratch
+ARG VERSION=
+LABEL org.opencontainers.image.title="statustail" org.opencontainers.image.version="${VERSION}" org.opencontainers.image.licenses="MIT"
 # For MongoDB over TLS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /statustail /statustail

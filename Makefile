@@ -3,16 +3,20 @@
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM    = gotest.tools/gotestsum@v1.13.0
 
 # Tests that start a database, a browser or nginx have packages of their own,
 # so that all others stay quick.
-SLOW = /e2e|/embedded|/mongotest|/storetest|/contract|/browsertest|/nginx
+SLOW = /e2e|/embedded$$$$|/mongotest|/storetest|/contract|/browsertest|/nginx
 # Of these, the process that tests does without the race detector: it holds the
 # database too, ten times slower with it, or measures. The servers have it.
 PLAIN = ./cmd/statustail/e2e/convergence ./nginx
 # The longest come first, so that the others run beside them.
 FIRST = ./stream/tail/contract ./widget/browsertest
 QUICK = $(shell $(GO) list ./stream/fanout ./... | grep -vE '$(SLOW)')
+
+# A line for each package; what was skipped stands at the end.
+TESTS = $(GO) run $(GOTESTSUM) --format pkgname --hide-summary skipped
 
 .PHONY: test check deps fmt generate build bench clean
 
@@ -21,8 +25,10 @@ QUICK = $(shell $(GO) list ./stream/fanout ./... | grep -vE '$(SLOW)')
 test: export STATUSTAIL_PROGRAM = $(CURDIR)/bin/statustail-race
 test: deps vet
 	$(GO) build -race -o $(STATUSTAIL_PROGRAM) ./cmd/statustail
-	$(GO) test -race -p 3 -timeout 20m $$($(GO) list $(FIRST) ./... | grep -vE '/nginx$$|/convergence$$')
-	$(GO) test -p 2 -timeout 20m $(PLAIN)
+	@mkdir -p testoutput
+	$(TESTS) --jsonfile testoutput/race.json -- -race -p 3 -timeout 20m $$($(GO) list $(FIRST) ./... | grep -vE '/nginx$$|/convergence$$')
+	$(TESTS) --jsonfile testoutput/plain.json -- -p 2 -timeout 20m $(PLAIN)
+	@sed -n 's/.*"Action":"skip","Package":"\([^"]*\)","Test":"\([^"]*\)".*/skipped: \1 \2/p' testoutput/race.json testoutput/plain.json
 
 check: fmt vet types
 	$(GO) run $(STATICCHECK) ./...

@@ -15,7 +15,7 @@ import (
 // fanoutServer is statustail's engine behind gin, as in the product.
 type fanoutServer struct {
 	httpServer
-	channel *fanout.Channel
+	hub     *fanout.Hub
 	metrics *prometheus.Registry
 	shown   source
 }
@@ -23,17 +23,17 @@ type fanoutServer struct {
 // source shows how many events there have been.
 type source struct{ n atomic.Int64 }
 
-func (s *source) Snapshot(_ time.Time, recovered *bool) []byte {
-	told := "fresh"
-	if recovered != nil {
-		told = fmt.Sprint(*recovered)
-	}
-	return fmt.Appendf(nil, "event: init_event\ndata: S %d %s\n\n", s.n.Load(), told)
+var told = [...]string{change.Fresh: "fresh", change.Recovered: "true", change.Unrecovered: "false"}
+
+func (s *source) Snapshot(_ time.Time, r change.Recovery) [][]byte {
+	return [][]byte{fmt.Appendf(nil, "event: init_event\ndata: S %d %s\n\n", s.n.Load(), told[r])}
 }
 
 func (s *source) Ping(time.Time) []byte { return []byte("event: ping_event\ndata: {}\n\n") }
 
-func (s *source) Settled() change.Position { return change.Position(s.n.Load()) }
+func (s *source) Dropped(n int) []byte {
+	return fmt.Appendf(nil, "event: messages_dropped\ndata: %d\n\n", n)
+}
 
 func newFanout() server   { return newFanoutServer(fanout.Config{}) }
 func newPortable() server { return newFanoutServer(fanout.Config{Portable: true}) }
@@ -42,14 +42,13 @@ func newFanoutServer(cfg fanout.Config) server {
 	s := &fanoutServer{metrics: prometheus.NewRegistry()}
 	cfg.Registerer = s.metrics
 	cfg.Stuck = time.Hour // so that the stalled stay
-	hub := fanout.New(cfg)
-	s.channel = hub.Open("c", &s.shown, 0)
+	s.hub = fanout.New(cfg)
+	s.hub.Begin(1)
+	channel := s.hub.Open("p", &s.shown, true)
 	gin.SetMode(gin.ReleaseMode)
 	g := gin.New()
 	g.GET("/", func(c *gin.Context) {
-		if err := hub.Serve(c.Writer, c.Request, fanout.Request{Channel: "c"}); err != nil {
-			c.AbortWithStatus(404)
-		}
+		s.hub.Serve(c.Writer, c.Request, fanout.Request{Channel: channel})
 	})
 	s.handler = g.Handler()
 	return s
@@ -58,7 +57,9 @@ func newFanoutServer(cfg fanout.Config) server {
 func (s *fanoutServer) publish(id int, data string) {
 	s.shown.n.Store(int64(id))
 	frame := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", eventName, data)
-	s.channel.Publish(nil, [][]byte{frame}, "", change.Position(id), change.Position(id))
+	at := change.Position(id + 1)
+	s.hub.Message(change.Message{Page: "p", Name: eventName, At: at}, frame)
+	s.hub.Reached(at)
 }
 
 func (s *fanoutServer) counts(a *answer) {

@@ -14,11 +14,8 @@ func TestShippedConfiguration(t *testing.T) {
 	path := nginxPath(t)
 	dir := folder(t)
 	certificate(t, dir)
-	s := &site{
-		dir:      dir,
-		listen:   shippedListen(t, "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t), dir),
-		upstream: read(t, "statustail/upstream.conf"),
-	}
+	s := &site{dir: dir, upstream: read(t, "statustail/upstream.conf")}
+	newProxy(t, s)
 	out, err := exec.Command(path, "-t", "-p", dir, "-c", s.write(t), "-e", filepath.Join(dir, "start.log")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("nginx -t: %v\n%s", err, out)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -46,8 +47,13 @@ func TestCompose(t *testing.T) {
 	var file struct {
 		Services map[string]struct {
 			Image       string
-			Build       string
+			Build       struct{ Context string }
 			Command     any
+			CapDrop     []string `yaml:"cap_drop"`
+			CapAdd      []string `yaml:"cap_add"`
+			SecurityOpt []string `yaml:"security_opt"`
+			ReadOnly    bool     `yaml:"read_only"`
+			Tmpfs       []string
 			Volumes     []string
 			DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 			Healthcheck struct{ Test []string }
@@ -59,15 +65,22 @@ func TestCompose(t *testing.T) {
 	}
 	for name, s := range file.Services {
 		switch {
-		case s.Build != "" && s.Image == "statustail:local":
+		case s.Build.Context != "" && s.Image == "statustail:local":
 		case !pinned.MatchString(s.Image):
 			t.Errorf("%s: the image %q is not pinned", name, s.Image)
+		}
+		if !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || !s.ReadOnly {
+			t.Errorf("%s may more than it needs: %+v", name, s)
+		}
+		// Only nginx begins as root, to become another user.
+		if len(s.CapAdd) > 0 && name != "nginx" {
+			t.Errorf("%s has %v", name, s.CapAdd)
 		}
 		for other, on := range s.DependsOn {
 			if _, ok := file.Services[other]; !ok {
 				t.Errorf("%s depends on %s, which is not there", name, other)
 			}
-			if on.Condition == "service_healthy" && file.Services[other].Healthcheck.Test == nil && file.Services[other].Build == "" {
+			if on.Condition == "service_healthy" && file.Services[other].Healthcheck.Test == nil && file.Services[other].Build.Context == "" {
 				t.Errorf("%s waits for the health of %s, which has no check", name, other)
 			}
 		}
@@ -82,10 +95,16 @@ func TestCompose(t *testing.T) {
 			}
 		}
 		// Our own commands are what the program understands.
-		if args, ok := s.Command.([]any); ok && s.Build != "" {
+		if args, ok := s.Command.([]any); ok && s.Build.Context != "" {
 			if !understood(t, args) {
 				t.Errorf("%s: the program does not understand %v", name, args)
 			}
+		}
+	}
+	// nginx writes only where it may.
+	for _, m := range regexp.MustCompile(`(?m)^\s*(?:proxy_cache_path|pid) (/[^ ;]+)`).FindAllStringSubmatch(read(t, "statustail.conf"), -1) {
+		if !slices.ContainsFunc(file.Services["nginx"].Tmpfs, func(at string) bool { return m[1] == at || strings.HasPrefix(m[1], at+"/") }) {
+			t.Errorf("nginx may not write to %s", m[1])
 		}
 	}
 	if len(file.Services) < 5 {
@@ -130,6 +149,9 @@ func TestImage(t *testing.T) {
 	for _, m := range instruction.FindAllStringSubmatch(text, -1) {
 		of[m[1]] = append(of[m[1]], m[2])
 	}
+	if syntax, _, _ := strings.Cut(text, "\n"); !pinned.MatchString(strings.TrimPrefix(syntax, "# syntax=")) {
+		t.Errorf("%q is not pinned", syntax)
+	}
 	for _, from := range of["FROM"] {
 		image := strings.Fields(from)[0]
 		if image != "scratch" && !pinned.MatchString(image) {
@@ -160,8 +182,15 @@ func TestImage(t *testing.T) {
 	build = strings.Replace(build, "-o /statustail", "-o "+binary, 1)
 	cmd := exec.Command("sh", "-c", build)
 	cmd.Dir = context
+	cmd.Env = append(os.Environ(), "VERSION=v1.2.3-4-gabcdef") // as --build-arg does
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", build, err, out)
+	}
+	if !slices.Contains(of["ARG"], "VERSION=") {
+		t.Errorf("ARG %q: a build cannot say its version", of["ARG"])
+	}
+	if out, err := exec.Command(binary, "version").CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "statustail v1.2.3-4-gabcdef\n") {
+		t.Errorf("the image does not know its version: %v %s", err, out)
 	}
 	if runtime.GOOS == "linux" {
 		if out, _ := exec.Command("ldd", binary).CombinedOutput(); !strings.Contains(string(out), "not a dynamic executable") {
@@ -243,7 +272,8 @@ var metric = regexp.MustCompile(`\b(?:statustail|process)_[a-z0-9_]+`)
 func TestMetricsExist(t *testing.T) {
 	s := startServer(t)
 	_, text := get(t, s.OpsURL+"/metrics")
-	exists := map[string]bool{}
+	// The vectors of these have no value before there is something to count.
+	exists := map[string]bool{"statustail_tail_skipped_total": true, "statustail_invalid_documents_total": true}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
 		exists[m[1]] = true
 		if m[2] == "histogram" {
@@ -269,6 +299,9 @@ func TestMetricsExist(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, "../deploy/grafana/statustail.json")), &dashboard); err != nil || len(dashboard.Panels) == 0 {
 		t.Errorf("the dashboard: %v", err)
 	}
+	if !strings.Contains(read(t, "../deploy/prometheus/alerts.yaml"), "statustail_tail_skipped_total") {
+		t.Error("no alert says that documents are skipped")
+	}
 	manual := read(t, "../docs/operations.md")
 	for _, doc := range documents(t, "../deploy/prometheus/alerts.yaml") {
 		for _, g := range doc["groups"].([]any) {
@@ -291,7 +324,7 @@ func TestKubernetes(t *testing.T) {
 		}
 		kinds[doc["kind"].(string)] = doc
 	}
-	for _, kind := range []string{"Deployment", "Service", "Ingress", "PodDisruptionBudget"} {
+	for _, kind := range []string{"Deployment", "Service", "Ingress", "PodDisruptionBudget", "NetworkPolicy"} {
 		if kinds[kind] == nil {
 			t.Errorf("there is no %s", kind)
 		}
@@ -300,9 +333,50 @@ func TestKubernetes(t *testing.T) {
 	if pod["terminationGracePeriodSeconds"].(int) < 5+20+10 {
 		t.Error("the pod is killed before it has drained")
 	}
+	if pod["automountServiceAccountToken"] != false {
+		t.Error("the pod is given a token of Kubernetes")
+	}
+	confined := func(what any, want string) {
+		t.Helper()
+		b, err := json.Marshal(what)
+		if err != nil || string(b) != want {
+			t.Errorf("it may %s, want %s (%v)", b, want, err)
+		}
+	}
+	confined(pod["securityContext"], `{"runAsGroup":65532,"runAsNonRoot":true,"runAsUser":65532,"seccompProfile":{"type":"RuntimeDefault"}}`)
+	ports := map[string]bool{}
 	for _, c := range pod["containers"].([]any) {
+		confined(c.(map[string]any)["securityContext"], `{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true}`)
+		for _, port := range c.(map[string]any)["ports"].([]any) {
+			ports[port.(map[string]any)["name"].(string)] = true
+		}
 		if !understood(t, c.(map[string]any)["args"].([]any)) {
 			t.Error("the program does not understand its arguments")
+		}
+	}
+	policy := kinds["NetworkPolicy"]["spec"].(map[string]any)
+	labels := kinds["Deployment"]["spec"].(map[string]any)["template"].(map[string]any)["metadata"].(map[string]any)["labels"]
+	if chosen := policy["podSelector"].(map[string]any)["matchLabels"]; !reflect.DeepEqual(chosen, labels) {
+		t.Errorf("the policy is for pods with %v, and these have %v", chosen, labels)
+	}
+	confined(policy["policyTypes"], `["Ingress","Egress"]`)
+	for _, rule := range policy["ingress"].([]any) {
+		if rule.(map[string]any)["from"] == nil {
+			t.Errorf("%v lets everybody in", rule)
+		}
+		for _, port := range rule.(map[string]any)["ports"].([]any) {
+			if name := port.(map[string]any)["port"].(string); !ports[name] {
+				t.Errorf("the policy names the port %s, which the pod does not have", name)
+			}
+			delete(ports, port.(map[string]any)["port"].(string))
+		}
+	}
+	if len(ports) > 0 {
+		t.Errorf("nothing may reach %v", ports)
+	}
+	for _, rule := range policy["egress"].([]any) {
+		if rule.(map[string]any)["ports"] == nil {
+			t.Errorf("%v lets it reach everything", rule)
 		}
 	}
 }
@@ -319,6 +393,10 @@ func TestUnit(t *testing.T) {
 	socket := filepath.Join(dir, "statustail.socket")
 	put(t, socket, read(t, "../deploy/systemd/statustail.socket"))
 	if out, err := exec.Command(path, "verify", "--man=no", unit, socket).CombinedOutput(); err != nil || strings.Contains(string(out), "statustail.s") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	// The smaller, the less it may; 10 is a unit that says nothing.
+	if out, err := exec.Command(path, "security", "--offline=yes", "--threshold=12", "--no-pager", unit).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

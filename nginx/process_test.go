@@ -54,18 +54,18 @@ func freePort(t testing.TB) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// A proxy is a running nginx.
+// A proxy is a running nginx, with the addresses of its servers.
 type proxy struct {
-	dir  string
-	addr string // of its plain listener
-	tls  string // of its TLS listener; empty without one
-	cmd  *exec.Cmd
-	log  *output
+	dir     string
+	addr    string // plain, as behind something that ends TLS
+	tls     string // with TLS and HTTP/2, as shipped
+	http    string // leads to tls
+	streams string // streams only, with TLS
+	cmd     *exec.Cmd
+	log     *output
 }
 
-// startNginx runs the site on free ports: plain on one, with TLS and HTTP/2
-// on the other. Its listen file must be empty: it is written here, from the
-// shipped one's directives.
+// startNginx runs the site on free ports, with every server that is shipped.
 func startNginx(t testing.TB, s *site) *proxy {
 	t.Helper()
 	path := nginxPath(t)
@@ -73,10 +73,9 @@ func startNginx(t testing.TB, s *site) *proxy {
 		s.dir = folder(t)
 	}
 	certificate(t, s.dir)
-	// Between choosing a port and using it somebody else may take it.
+	// Between choosing a port and using it another program may take it.
 	for range 5 {
-		p := &proxy{dir: s.dir, addr: "127.0.0.1:" + freePort(t), tls: "127.0.0.1:" + freePort(t), log: &output{}}
-		s.listen = shippedListen(t, p.addr, p.tls, s.dir)
+		p := newProxy(t, s)
 		p.cmd = exec.Command(path, "-p", s.dir, "-c", s.write(t), "-e", filepath.Join(s.dir, "start.log"))
 		p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 		if err := p.cmd.Start(); err != nil {
@@ -124,20 +123,32 @@ func reachable(addr string, ended <-chan error) error {
 	}
 }
 
-// shippedListen is statustail/listen.conf on other addresses, and with the
-// test's certificate.
-func shippedListen(t testing.TB, plain, tls, dir string) string {
+// newProxy gives the site's servers free ports.
+func newProxy(t testing.TB, s *site) *proxy {
 	t.Helper()
-	text := read(t, "statustail/listen.conf")
+	address := func() string { return "127.0.0.1:" + freePort(t) }
+	p := &proxy{dir: s.dir, addr: address(), tls: address(), http: address(), streams: address(), log: &output{}}
+	s.listen = "listen " + p.addr + " reuseport backlog=4096 sndbuf=64k;\n" +
+		moved(t, "statustail/listen.conf", "443", p.tls, "/etc/nginx/tls/", s.dir+"/")
+	s.servers = map[string]string{
+		"redirect.conf":     moved(t, "statustail/servers/redirect.conf", "80", p.http, "https://$host$", "https://"+p.tls+"$"),
+		"streams-only.conf": moved(t, "statustail/streams-only.conf", "8443", p.streams, "/etc/nginx/tls/", s.dir+"/"),
+	}
+	return p
+}
+
+// moved is a shipped file that listens on one address in place of a port, and
+// has an old text replaced.
+func moved(t testing.TB, name, port, addr, old, replacement string) string {
+	t.Helper()
+	text := read(t, name)
 	for _, r := range [][2]string{
-		{"listen 80 ", "listen " + plain + " "},
-		{"listen 443 ", "listen " + tls + " "},
-		{"listen [::]:80 ", "# listen [::]:80 "},
-		{"listen [::]:443 ", "# listen [::]:443 "},
-		{"/etc/nginx/tls/", dir + "/"},
+		{"listen " + port + " ", "listen " + addr + " "},
+		{"listen [::]:" + port + " ", "# listen [::]:" + port + " "},
+		{old, replacement},
 	} {
 		if !strings.Contains(text, r[0]) {
-			t.Fatalf("statustail/listen.conf does not hold %q", r[0])
+			t.Fatalf("%s does not hold %q", name, r[0])
 		}
 		text = strings.ReplaceAll(text, r[0], r[1])
 	}

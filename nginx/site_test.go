@@ -18,10 +18,12 @@ type site struct {
 	dir string
 	// listen and upstream replace the files of those names in statustail/.
 	listen, upstream string
+	// servers are the files in statustail/servers/, by name.
+	servers map[string]string
 	// faster divides every time; 0 means 1.
 	faster int
-	// edits are further replacements in statustail.conf, as pairs. What is
-	// replaced must be there.
+	// edits are further replacements in statustail.conf and
+	// statustail/streams.conf, as pairs. What is replaced must be there.
 	edits []string
 	// workers replaces "auto"; 0 means 2.
 	workers int
@@ -30,13 +32,14 @@ type site struct {
 // write writes the files and returns the path of the main one.
 func (s *site) write(t testing.TB) string {
 	t.Helper()
-	text := read(t, "statustail.conf")
+	text, streams := read(t, "statustail.conf"), read(t, "statustail/streams.conf")
 	replace := func(old, replacement string) {
 		t.Helper()
-		if !strings.Contains(text, old) {
-			t.Fatalf("statustail.conf does not hold %q", old)
+		if !strings.Contains(text+streams, old) {
+			t.Fatalf("neither statustail.conf nor statustail/streams.conf holds %q", old)
 		}
 		text = strings.ReplaceAll(text, old, replacement)
+		streams = strings.ReplaceAll(streams, old, replacement)
 	}
 	for i := 0; i < len(s.edits); i += 2 {
 		replace(s.edits[i], s.edits[i+1])
@@ -60,12 +63,16 @@ func (s *site) write(t testing.TB) string {
 		temp += fmt.Sprintf("\n    %s_temp_path %s/%s_temp;", name, s.dir, name)
 	}
 	replace("http {", temp)
-	text = faster(text, s.faster)
 
 	conf := filepath.Join(s.dir, "statustail.conf")
-	put(t, conf, text)
-	put(t, filepath.Join(s.dir, "statustail", "listen.conf"), s.listen)
-	put(t, filepath.Join(s.dir, "statustail", "upstream.conf"), s.upstream)
+	put(t, conf, faster(text, s.faster))
+	beside := filepath.Join(s.dir, "statustail")
+	put(t, filepath.Join(beside, "streams.conf"), faster(streams, s.faster))
+	put(t, filepath.Join(beside, "listen.conf"), s.listen)
+	put(t, filepath.Join(beside, "upstream.conf"), s.upstream)
+	for name, text := range s.servers {
+		put(t, filepath.Join(beside, "servers", name), text)
+	}
 	return conf
 }
 

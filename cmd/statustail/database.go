@@ -88,6 +88,7 @@ func (s *server) follow(ctx context.Context) error {
 		follower, source, err := tail.New(ctx, tail.Source(s.cfg.Source), cfg)
 		if err == nil {
 			s.log.Info("following the database", "source", source, "database", s.cfg.Database)
+			s.pages.Trust(source == tail.ChangeStream)
 			return follower.Follow(ctx, s.pages)
 		}
 		if ctx.Err() != nil {

@@ -14,6 +14,7 @@ import (
 type serveConfig struct {
 	Listen      []string `default:":8080" placeholder:"ADDR" help:"Where browsers and nginx connect: host:port, unix:/path, or systemd for the sockets of a socket unit. Repeatable."`
 	OpsListen   string   `default:"127.0.0.1:9090" placeholder:"ADDR" help:"Health, metrics and the operators' live log. Empty: none."`
+	OpsHost     []string `placeholder:"NAME" help:"Names by which operators ask, beside addresses and names of the local network. Repeatable."`
 	PprofListen string   `placeholder:"ADDR" help:"Go profiles. Default: none."`
 
 	MongodbURI        string `name:"mongodb-uri" placeholder:"URI" help:"The MongoDB to serve from. Default: an embedded database."`

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"statustail/stream/hund"
 	"statustail/stream/status"
 )
 
@@ -65,84 +66,67 @@ func printSummary(w io.Writer, e event, summary string) error {
 	return err
 }
 
-// What of the protocol's events is worth a place on a line.
-type (
-	shownIssue struct {
-		ID       string `json:"id"`
-		Title    string `json:"title"`
-		Label    string `json:"label"`
-		Standing bool   `json:"standing"`
-		Updates  []struct {
-			Label string `json:"label"`
-		} `json:"updates"` // newest first
-		Components []struct {
-			Name string `json:"name"`
-		} `json:"components"`
-	}
-	shownUpdate struct {
-		IssueID  string      `json:"issue_id"`
-		Label    string      `json:"label"`
-		BodyText string      `json:"body_text"`
-		Issue    *shownIssue `json:"issue"`
-	}
-	shown struct {
-		State         *string `json:"state"`
-		PercentUptime float64 `json:"percent_uptime"`
-		Page          *struct {
-			Name string `json:"name"`
-		} `json:"page"`
-		Issues []shownIssue `json:"issues"`
-		Issue  *shownIssue  `json:"issue"`
-		Update *shownUpdate `json:"update"`
-		Status *struct {
-			Component struct {
-				Name  string  `json:"name"`
-				State *string `json:"state"`
-			} `json:"component"`
-		} `json:"status"`
-		Live       *bool `json:"live"`
-		Recovered  *bool `json:"recovered"`
-		StaleSince int64 `json:"stale_since"`
-	}
-)
-
 // summary is one line about an event; for init_event, one more an issue.
 // Events that are not the protocol's show their data.
 func summary(e event) string {
-	var d shown
-	if !strings.Contains(protocolEvents, " "+e.Name+" ") || json.Unmarshal(e.Data, &d) != nil {
+	var parts []string
+	var common hund.Common
+	var fresh hund.Freshness
+	var issues []hund.Issue
+	var err error
+	switch {
+	case e.Name == "init_event":
+		var s hund.Snapshot
+		err = json.Unmarshal(e.Data, &s)
+		common, fresh, issues = s.Common, s.Freshness, s.Issues
+		parts = append(parts, fmt.Sprintf("%s, uptime %s %%", s.Page.Name, status.FormatPercent(s.PercentUptime)))
+		if s.Recovered != nil && !*s.Recovered {
+			parts = append(parts, "(something may have been missed)")
+		}
+	case e.Name == "ping_event":
+		var p hund.Ping
+		err = json.Unmarshal(e.Data, &p)
+		common, fresh = p.Common, p.Freshness
+	case e.Name == "messages_dropped":
+		var d hund.Dropped
+		if json.Unmarshal(e.Data, &d) == nil {
+			return fmt.Sprintf("%d events of the application were missed", d.Count)
+		}
+		return compact(e.Data)
+	case hund.Standard(e.Name):
+		var ev hund.Event
+		err = json.Unmarshal(e.Data, &ev)
+		common, parts = ev.Common, eventParts(ev)
+	default:
 		return compact(e.Data)
 	}
-	parts := []string{word(d.State)}
-	if d.Page != nil {
-		parts = append(parts, fmt.Sprintf("%s, uptime %s %%", d.Page.Name, status.FormatPercent(d.PercentUptime)))
+	if err != nil {
+		return compact(e.Data)
 	}
-	if d.Status != nil {
-		parts = append(parts, fmt.Sprintf("%s is %s", d.Status.Component.Name, word(d.Status.Component.State)))
-	}
-	if d.Issue != nil {
-		parts = append(parts, d.Issue.line())
-	}
-	if u := d.Update; u != nil {
-		parts = append(parts, u.line())
-	}
-	if d.Recovered != nil && !*d.Recovered {
-		parts = append(parts, "(something may have been missed)")
-	}
-	if d.Live != nil && !*d.Live {
+	if !fresh.Live && fresh.StaleSince != nil {
 		parts = append(parts, "(the server cannot reach its database)")
 	}
-	line := strings.Join(parts, "  ")
-	for _, i := range d.Issues {
-		line += "\n" + strings.Repeat(" ", 27) + i.line()
+	line := strings.Join(append([]string{word(common.State)}, parts...), "  ")
+	for i := range issues {
+		line += "\n" + strings.Repeat(" ", 27) + issueLine(&issues[i])
 	}
 	return line
 }
 
-const protocolEvents = " init_event status_created degraded restored issue_created issue_updated issue_resolved" +
-	" issue_reopened issue_cancelled issue_started issue_ended cache_grown cache_rebuilt ping_event "
+func eventParts(e hund.Event) (parts []string) {
+	if s := e.Status; s != nil {
+		parts = append(parts, fmt.Sprintf("%s is %s", s.Component.Name, word(s.Component.State)))
+	}
+	if e.Issue != nil {
+		parts = append(parts, issueLine(e.Issue))
+	}
+	if u := e.Update; u != nil {
+		parts = append(parts, updateLine(u))
+	}
+	return parts
+}
 
-func (i *shownIssue) line() string {
+func issueLine(i *hund.Issue) string {
 	var names []string
 	for _, c := range i.Components {
 		names = append(names, c.Name)
@@ -158,9 +142,9 @@ func (i *shownIssue) line() string {
 	return fmt.Sprintf("%s %q [%s%s] %s", i.ID, i.Title, label, when, strings.Join(names, ", "))
 }
 
-func (u *shownUpdate) line() string {
+func updateLine(u *hund.Update) string {
 	if u.Issue != nil {
-		return u.Issue.line()
+		return issueLine(u.Issue)
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s [%s] %s", u.IssueID, u.Label, strings.Join(strings.Fields(u.BodyText), " ")))
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"statustail/stream/hund"
 )
 
 var tea = time.Date(2026, 11, 21, 16, 4, 5, 6e6, time.Local)
@@ -26,12 +28,42 @@ func TestPrintLine(t *testing.T) {
 		{"deploy", "{ \"a\" :\n 1 }", "16:04:05  deploy           {\"a\":1}\n"},
 		{"deploy", "not JSON\x1b[2J\a", "16:04:05  deploy           not JSON\uFFFD[2J\uFFFD\n"},
 		{"init_event", `{"page":{"name":"\u001b]0;owned\u0007\u202ex"},"state":"operational"}`, "16:04:05  init_event       operational  \uFFFD]0;owned\uFFFD\uFFFDx, uptime 0.00 %\n"},
+		{"messages_dropped", `{"count":12}`, "16:04:05  messages_dropped 12 events of the application were missed\n"},
 		{"degraded", `[]`, "16:04:05  degraded         []\n"},
 	} {
 		var b strings.Builder
 		if err := printLine(&b, event{At: tea, Name: c.name, Data: []byte(c.data)}); err != nil || b.String() != c.want {
 			t.Errorf("%s\n got %q\nwant %q (%v)", c.name, b.String(), c.want, err)
 		}
+	}
+}
+
+// What happened while the stream was away is printed after the snapshot that
+// shows it.
+func TestPrintAll(t *testing.T) {
+	var b strings.Builder
+	var known hund.State
+	for _, data := range []string{
+		`{"state":"operational","page":{"name":"Acme"},"live":true,"components":[{"id":"a","name":"API","state":"operational"}],"issues":[]}`,
+		`{"state":"outage","page":{"name":"Acme"},"live":true,"components":[{"id":"a","name":"API","state":"outage"}],
+			"issues":[{"id":"i1","title":"Load","label":"Investigating","standing":true}]}`,
+	} {
+		if err := printAll(&b, printLine, event{At: tea, Name: "init_event", Data: []byte(data)}, &known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := printAll(&b, printLine, event{At: tea, Name: "init_event", Data: []byte("[]")}, &known); err != nil {
+		t.Fatal(err)
+	}
+	want := "16:04:05  init_event       operational  Acme, uptime 0.00 %\n" +
+		"16:04:05  init_event       outage  Acme, uptime 0.00 %\n" +
+		"                           i1 \"Load\" [Investigating] \n" +
+		"16:04:05  status_created   outage  API is outage\n" +
+		"16:04:05  issue_created    outage  i1 \"Load\" [Investigating] \n" +
+		"16:04:05  degraded         outage\n" +
+		"16:04:05  init_event       []\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"statustail/stream/api"
+	"statustail/stream/change"
 	"statustail/stream/embedded"
 	"statustail/stream/fanout"
 	"statustail/stream/hund"
@@ -35,6 +36,7 @@ type server struct {
 	stdout io.Writer
 
 	public, ops, pprof []net.Listener
+	budget             budget
 
 	db       *embedded.DB // nil with --mongodb-uri
 	client   *mongo.Client
@@ -53,6 +55,7 @@ type server struct {
 // waited for, and /readyz says so.
 func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err error) {
 	s := &server{cfg: cfg, stdout: stdout, log: newLogger(cfg, stderr), metrics: prometheus.NewRegistry()}
+	s.budget = share(descriptorLimit(), cfg)
 	defer s.closeListeners()
 	if s.proxies, err = cfg.trustedProxies(); err != nil {
 		return err
@@ -96,7 +99,7 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	}
 	if err == nil && ctx.Err() == nil {
 		if err = open(&s.public, cfg.Listen...); err == nil {
-			servers = append(servers, s.serveHTTP(s.public, s.handler(), failed))
+			servers = append(servers, s.servePublic(s.handler(), failed))
 			s.announce()
 			select {
 			case <-ctx.Done():
@@ -106,9 +109,16 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	}
 	s.shutdown(servers)
 	stop()
-	<-followed
+	select {
+	case <-followed:
+	case <-time.After(lastWait):
+		s.log.Warn("following the database has not ended; exiting all the same", "after", lastWait)
+	}
 	return err
 }
+
+// lastWait is how long what follows the database may take to end.
+const lastWait = 15 * time.Second
 
 // patience is how long the first catch-up may take before the server listens
 // without it.
@@ -141,16 +151,15 @@ func (s *server) closeListeners() {
 func (s *server) build(ctx context.Context) {
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.opsLog = api.NewOpsLog()
-	encoder := hund.Encoder{PingInterval: s.cfg.Ping}
 	s.hub = fanout.New(fanout.Config{
 		Ping:           s.cfg.Ping,
 		RetryMin:       s.cfg.RetryMin,
 		RetryMax:       s.cfg.RetryMax,
-		RingAge:        s.cfg.keep(),
-		MaxSubscribers: cmp.Or(s.cfg.MaxSubscribers, descriptors(s.cfg.MaxParked)),
+		Replay:         cmp.Or(s.cfg.Replay, -1), // 0 means none here
+		MaxSubscribers: s.budget.subscribers,
 		MaxPerPage:     s.cfg.MaxSubscribersPerPage,
 		MaxPerClient:   s.cfg.MaxSubscribersPerIP,
-		MaxParked:      cmp.Or(s.cfg.MaxParked, -1), // 0 parks nobody here
+		MaxParked:      cmp.Or(s.budget.parked, -1), // 0 parks nobody here
 		Refused: func(q fanout.Request, reason string) {
 			s.opsLog.Observe(live.Activity{Kind: "refused", Page: q.Page, Detail: reason})
 		},
@@ -158,47 +167,54 @@ func (s *server) build(ctx context.Context) {
 		Registerer: s.metrics,
 	})
 	s.pages = live.New(ctx, live.Config{
-		Loader:      loader{s.store},
-		Encoder:     encoder,
-		Open:        api.Channels(s.hub),
+		Loader:  loader{s.store},
+		Encoder: hund.Encoder{PingInterval: s.cfg.Ping},
+		Open: func(page string, src change.Source, messages bool) live.Channel {
+			return s.hub.Open(page, src, messages)
+		},
+		Messages:    s.hub,
 		Logger:      s.log,
 		Registerer:  s.metrics,
 		Observe:     s.opsLog.Observe,
 		Concurrency: s.cfg.ReloadConcurrency,
-		Replay:      s.cfg.keep(),
 	})
 }
 
-// reserve is how many descriptors are left to what is not a subscriber:
-// listeners, the database, requests under way.
-const reserve = 512
-
-// descriptors is how many subscribers this process has descriptors for: 0, no
-// limit, where that is not known. Beyond it, connections would wait in the
-// kernel's queue instead of being held and sent away.
-func descriptors(parked int) int {
-	n := descriptorLimit()
-	if n == 0 {
-		return 0
-	}
-	return max(n-parked-reserve, n/2)
+// A budget is how many descriptors what may have.
+type budget struct {
+	subscribers int // 0: no limit
+	parked      int
+	conns       int // connections that are no streams
 }
 
-// keep is how long what was published is kept for replay: --replay 0 is as
-// good as not at all.
-func (c *serveConfig) keep() time.Duration { return max(c.Replay, time.Millisecond) }
+// share divides the descriptors of this process, 0 if that is not known. Some
+// are left to operators, the database and files; beyond the rest, connections
+// wait in the kernel's queue, or are held and sent away.
+func share(descriptors int, cfg serveConfig) budget {
+	b := budget{subscribers: cfg.MaxSubscribers, parked: cfg.MaxParked, conns: 4096}
+	if descriptors == 0 {
+		return b
+	}
+	left := descriptors - min(256, descriptors/4)
+	if b.subscribers == 0 {
+		b.subscribers = max(left-2*b.parked, left*2/5)
+	}
+	rest := max(left-b.subscribers, 64)
+	b.parked = min(b.parked, rest/2)
+	b.conns = min(rest-b.parked, b.conns)
+	return b
+}
 
 func (s *server) handler() http.Handler {
 	return api.New(api.Config{
 		Pages:          s.pages,
 		Hub:            s.hub,
-		Encoder:        hund.Encoder{PingInterval: s.cfg.Ping},
-		Issue:          loader{s.store}.Issue,
 		Widget:         widget.Handler(),
 		WidgetRoutes:   widget.Routes(),
 		Tag:            widget.Tag,
 		TrustedProxies: s.proxies,
 		Logger:         s.log,
+		Registerer:     s.metrics,
 		Observe:        s.opsLog.Observe,
 	})
 }
@@ -209,26 +225,53 @@ func (s *server) serveOps(failed chan<- error) *http.Server {
 	}), failed)
 }
 
-// serveHTTP starts an HTTP server on listeners.
+// servePublic serves strangers: every connection has deadlines, and counts
+// against a limit. Streams have deadlines of their own.
+func (s *server) servePublic(handler http.Handler, failed chan<- error) *http.Server {
+	srv := s.newHTTP(handler)
+	srv.ReadTimeout = 20 * time.Second
+	srv.WriteTimeout = 30 * time.Second
+	limit := newConnLimit(s.budget.conns, func() { // there is no call for it alone
+		srv.SetKeepAlivesEnabled(false)
+		srv.SetKeepAlivesEnabled(true)
+	})
+	srv.ConnState = func(c net.Conn, state http.ConnState) {
+		limit.state(c, state)
+		s.silent.watch(c, state)
+	}
+	for _, l := range s.public {
+		s.serveOn(srv, limit.listener(l), failed)
+	}
+	return srv
+}
+
+// serveHTTP starts an HTTP server for operators on listeners.
 func (s *server) serveHTTP(listeners []net.Listener, handler http.Handler, failed chan<- error) *http.Server {
-	srv := &http.Server{
-		Handler: handler,
-		// Whoever dawdles over a request holds a connection and no more.
-		ReadHeaderTimeout: 10 * time.Second,
+	srv := s.newHTTP(api.KnownHosts(s.cfg.OpsHost, handler))
+	for _, l := range listeners {
+		s.serveOn(srv, l, failed)
+	}
+	return srv
+}
+
+func (s *server) newHTTP(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       320 * time.Second, // as nginx/statustail.conf has it
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         s.silent.watch,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	for _, l := range listeners {
-		go func() {
-			err := srv.Serve(s.hub.Listener(l))
-			if !errors.Is(err, http.ErrServerClosed) && !s.draining.Load() {
-				failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
-			}
-		}()
-	}
-	return srv
+}
+
+func (s *server) serveOn(srv *http.Server, l net.Listener, failed chan<- error) {
+	go func() {
+		err := srv.Serve(s.hub.Listener(l))
+		if !errors.Is(err, http.ErrServerClosed) && !s.draining.Load() {
+			failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+		}
+	}()
 }
 
 // shutdown lets everybody go: readiness fails first, then nobody new is taken
@@ -261,10 +304,10 @@ func (s *server) shutdown(servers []*http.Server) {
 	s.log.Info("stopped")
 }
 
+// pprofHandler has no cmdline: a password may stand in it.
 func pprofHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
+
+	"statustail/stream/hund"
 )
 
 type watchCmd struct {
@@ -27,10 +31,38 @@ func (c *watchCmd) Run(a *app) error {
 	case c.Ops:
 		print = printOps
 	}
-	w.event = func(e event) error { return print(a.stdout, e) }
+	var known hund.State
+	w.event = func(e event) error {
+		if c.Ops {
+			return print(a.stdout, e)
+		}
+		return printAll(a.stdout, print, e, &known)
+	}
 	// The server pings the streams of pages only.
 	w.pinged = !c.Ops
 	return w.run(a.ctx)
+}
+
+// printAll prints an event, and, of an init_event that is not the first, what
+// happened since the last event that came.
+func printAll(w io.Writer, print func(io.Writer, event) error, e event, known *hund.State) error {
+	if err := print(w, e); err != nil {
+		return err
+	}
+	told, err := known.Apply(e.Name, e.Data)
+	if err != nil {
+		return nil // it has been printed as it is
+	}
+	for _, one := range told[1:] {
+		data, err := json.Marshal(one.Data)
+		if err != nil {
+			return err
+		}
+		if err := print(w, event{At: e.At, Name: one.Name, Data: data}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stream is the address of the stream that the URL means: a page's address

@@ -7,26 +7,21 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"statustail/stream/fanout"
-	"statustail/stream/hund"
 	"statustail/stream/live"
-	"statustail/stream/status"
 )
 
 // Config is what New needs.
 type Config struct {
-	Pages   *live.Pages
-	Hub     *fanout.Hub
-	Encoder hund.Encoder
-	// Issue reads one issue of a page, however old.
-	Issue func(ctx context.Context, page, id string) (issue status.Issue, found bool, err error)
+	Pages *live.Pages
+	Hub   *fanout.Hub // opens the pages' channels
 	// Widget serves WidgetRoutes (gin patterns, to GET and HEAD), and Tag is
 	// what embeds it for a page of the server at an address.
 	Widget       http.Handler
@@ -35,10 +30,14 @@ type Config struct {
 	// TrustedProxies may name the client in X-Forwarded-For, beside loopback
 	// and Unix sockets, which always may.
 	TrustedProxies []netip.Prefix
-	Logger         *slog.Logger // nil: discard
+	Logger         *slog.Logger          // nil: discard
+	Registerer     prometheus.Registerer // nil: no metrics
 	// Observe, unless nil, is told of refusals, for the operators' log.
 	Observe func(live.Activity)
 }
+
+// streamPath is what the paths of all streams have in them.
+const streamPath = "/live/v2/"
 
 type api struct {
 	Config
@@ -60,15 +59,17 @@ func New(cfg Config) http.Handler {
 	r.UseRawPath = true // ids may hold any character, a slash included
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
-	r.Use(a.recoverPanics)
+	r.Use(measured(a.Registerer), a.recoverPanics)
 	r.NoRoute(func(c *gin.Context) { refuse(c, http.StatusNotFound, "there is nothing at this path") })
 	r.NoMethod(func(c *gin.Context) {
 		refuse(c, http.StatusMethodNotAllowed, "only GET, HEAD and OPTIONS are served here")
 	})
 
 	for _, base := range []string{"", "/:page"} {
-		r.GET(base+"/live/v2/status_page", a.stream)
-		r.GET(base+"/live/v2/component/:component", a.stream)
+		for _, path := range []string{streamPath + "status_page", streamPath + "component/:component"} {
+			r.GET(base+path, a.stream)
+			r.OPTIONS(base+path, a.preflight)
+		}
 		r.OPTIONS(base+"/state.json", a.preflight)
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			r.Handle(method, base+"/state.json", a.state)

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"statustail/stream/change"
 	"statustail/stream/fanout"
 	"statustail/stream/hund"
@@ -25,40 +28,46 @@ import (
 
 // database answers what it is told to.
 type database struct {
-	mu    sync.Mutex
-	pages map[string]status.Page
-	hosts map[string]string
-	old   map[string]status.Issue
-	loads int
-	down  bool
+	mu     sync.Mutex
+	pages  map[string]status.Page
+	hosts  map[string]string
+	old    map[live.IssueRef]status.Issue
+	loads  int
+	issues int // queries
+	down   bool
 }
 
-func (d *database) Load(ctx context.Context, slugs []string, after change.Position) (map[string]status.Page, change.Position, error) {
+func (d *database) Load(ctx context.Context, slugs []string, after change.Position) (map[string]live.Reading, change.Position, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.loads++
 	if d.down {
 		return nil, 0, errors.New("connection refused")
 	}
-	found := map[string]status.Page{}
+	found := map[string]live.Reading{}
 	for _, s := range slugs {
 		if p, ok := d.pages[s]; ok {
-			found[s] = p
+			found[s] = live.Reading{Decode: func() (status.Page, error) { return p, nil }}
 		}
 	}
 	return found, after, nil
 }
 
-func (d *database) PageByHost(ctx context.Context, host string) (string, bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	slug, ok := d.hosts[host]
-	return slug, ok, nil
+func (d *database) PastIncidents(context.Context, map[string][]string, change.Position) (map[string]map[string]time.Time, error) {
+	return nil, nil
 }
 
-func (d *database) issue(ctx context.Context, page, id string) (status.Issue, bool, error) {
-	is, ok := d.old[page+"/"+id]
-	return is, ok, nil
+func (d *database) Hosts(ctx context.Context, hosts []string, after change.Position) (map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hosts, nil
+}
+
+func (d *database) Issues(ctx context.Context, refs []live.IssueRef, after change.Position) (map[live.IssueRef]status.Issue, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.issues++
+	return d.old, nil
 }
 
 type server struct {
@@ -88,19 +97,20 @@ func start(t *testing.T) *server {
 			"live":   {ID: "live", Name: "A page called live"},
 		},
 		hosts: map[string]string{"status.acme.example": "acme"},
-		old:   map[string]status.Issue{"acme/ancient": {ID: "ancient", Title: "Long ago", Kind: status.Incident, ResolvedAt: time.Unix(1, 0)}},
+		old:   map[live.IssueRef]status.Issue{{Page: "acme", ID: "ancient"}: {ID: "ancient", Title: "Long ago", Kind: status.Incident, ResolvedAt: time.Unix(1, 0)}},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	hub := fanout.New(fanout.Config{ParkMin: time.Hour, ParkMax: time.Hour})
 	log := NewOpsLog()
 	pages := live.New(ctx, live.Config{
 		Loader: d, Encoder: hund.Encoder{}, Observe: log.Observe,
-		Open: Channels(hub),
+		Open:     func(page string, src change.Source, messages bool) live.Channel { return hub.Open(page, src, messages) },
+		Messages: hub,
 	})
 	pages.Opened(100, 100)
 	pages.Reached(100)
 	s := httptest.NewServer(New(Config{
-		Pages: pages, Hub: hub, Issue: d.issue, Observe: log.Observe,
+		Pages: pages, Hub: hub, Observe: log.Observe,
 		Widget:       http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "widget ", r.URL.Path) }),
 		WidgetRoutes: []string{"/widget.js", "/-/demo/:name"},
 		Tag: func(host, page string) string {
@@ -189,7 +199,7 @@ func TestStatusCodes(t *testing.T) {
 		{"/acme", 200, ""},
 		{"/widget.js", 200, ""},
 		{"/-/demo/corner", 200, ""},
-		{"/-/page.css", 200, ""},
+		{stylePath, 200, ""},
 
 		{"/nobody/live/v2/status_page", 404, ""},
 		{"/acme/live/v2/component/nothing", 404, ""},
@@ -272,9 +282,33 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s: Vary: %q", test.path, res.Header.Get("Vary"))
 		}
 	}
-	res, _ := s.ask(t, http.MethodOptions, "/open/state.json", "Origin", "https://any.example", "Access-Control-Request-Headers", "if-none-match")
-	if res.StatusCode != 204 || !strings.Contains(res.Header.Get("Access-Control-Allow-Headers"), "If-None-Match") {
-		t.Errorf("preflight: %d %v", res.StatusCode, res.Header)
+	for _, path := range []string{"/state.json", "/live/v2/status_page", "/live/v2/component/api"} {
+		res, _ := s.ask(t, http.MethodOptions, "/open"+path, "Origin", "https://any.example", "Access-Control-Request-Headers", "last-event-id")
+		for _, header := range []string{"If-None-Match", "Last-Event-ID", "Authorization", "Cache-Control"} {
+			if res.StatusCode != 204 || !strings.Contains(res.Header.Get("Access-Control-Allow-Headers"), header) {
+				t.Errorf("preflight of %s: %d %v", path, res.StatusCode, res.Header)
+			}
+		}
+	}
+	// Credentials are for origins that are named.
+	res, _ := s.get(t, "/acme/state.json", "Origin", "https://shop.example")
+	if res.Header.Get("Access-Control-Allow-Credentials") != "true" {
+		t.Errorf("with credentials: %v", res.Header)
+	}
+	res, _ = s.get(t, "/open/state.json", "Origin", "https://any.example")
+	if res.Header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("with credentials from anywhere: %v", res.Header)
+	}
+}
+
+// A cache that asks with the tag of an answer to one origin is not told that
+// an answer with other permissions is the same.
+func TestStateETagKnowsPermissions(t *testing.T) {
+	s := start(t)
+	allowed, _ := s.get(t, "/acme/state.json", "Origin", "https://shop.example")
+	res, _ := s.get(t, "/acme/state.json", "Origin", "https://evil.example", "If-None-Match", allowed.Header.Get("ETag"))
+	if res.StatusCode != http.StatusOK || res.Header.Get("ETag") == allowed.Header.Get("ETag") {
+		t.Errorf("got %d with %v", res.StatusCode, res.Header)
 	}
 }
 
@@ -313,6 +347,36 @@ func TestHTMLIsSafe(t *testing.T) {
 		if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
 			t.Errorf("%s: policy %q", path, csp)
 		}
+	}
+}
+
+// A client that asks for an issue which is too old to be in memory, leaves, and
+// asks again costs the database no more than one that waits.
+func TestOldIssuesCoalesce(t *testing.T) {
+	s := start(t)
+	s.get(t, "/acme/state.json")
+	var wg sync.WaitGroup
+	for i := range 90 {
+		wg.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			if i%2 == 0 {
+				cancel()
+			}
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/acme/issues/none%d", s.URL, i%3), nil)
+			if res, err := http.DefaultClient.Do(req); err == nil {
+				res.Body.Close()
+				if res.StatusCode != http.StatusNotFound {
+					t.Errorf("status %d", res.StatusCode)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if s.db.issues > 3 {
+		t.Errorf("%d queries for three issues", s.db.issues)
 	}
 }
 
@@ -401,4 +465,57 @@ func FuzzClientAddr(f *testing.F) {
 			t.Errorf("%q gives the key %q", forwarded, key)
 		}
 	})
+}
+
+// A page's own host shows no other page.
+func TestHostsShowTheirPageOnly(t *testing.T) {
+	s := start(t)
+	for _, test := range []struct {
+		host, path string
+		want       int
+	}{
+		{"status.acme.example", "/state.json", 200},
+		{"status.acme.example", "/acme/state.json", 200},
+		{"status.acme.example", "/open/state.json", 404},
+		{"status.acme.example", "/open", 404},
+		{"other.example", "/open/state.json", 200},
+		{"other.example", "/state.json", 404},
+	} {
+		req, err := http.NewRequest(http.MethodGet, s.URL+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = test.host
+		res, err := s.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != test.want {
+			t.Errorf("%s%s: %d, want %d", test.host, test.path, res.StatusCode, test.want)
+		}
+	}
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	h := New(Config{Registerer: reg})
+	for range 3 {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, stylePath, nil))
+	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/no/such/path/at/all", nil))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, stylePath, nil))
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`statustail_http_requests_total{code="404",route="none"} 1`,
+		`statustail_http_requests_total{code="405",route="none"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s in\n%s", want, w.Body)
+		}
+	}
+	if !strings.Contains(w.Body.String(), stylePath) {
+		t.Errorf("no route of the style in\n%s", w.Body)
+	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -22,26 +23,42 @@ var errPrivate = errors.New("private")
 
 // find gives the live page that a request is for: by slug, or by host. An
 // error has not been answered yet; see deny.
-func (a *api) find(c *gin.Context) (pg *live.Page, v status.View, stale time.Time, err error) {
+func (a *api) find(c *gin.Context) (*live.Page, error) {
+	ctx := c.Request.Context()
 	id := c.Param("page")
-	if id == "" {
-		id, err = a.Pages.Host(c, host(c.Request))
-		if err != nil {
-			return nil, v, stale, err
+	if id != "" && !schema.IsSlug(id) {
+		return nil, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
+	}
+	switch name := host(c.Request); {
+	case id == "":
+		var err error
+		if id, err = a.Pages.Host(ctx, name); err != nil {
+			return nil, err
 		}
+	case !isLocal(name) && a.isOthers(ctx, name, id):
+		return nil, fmt.Errorf("page %s on the host of another: %w", id, live.ErrNotFound)
 	}
-	if !schema.IsSlug(id) {
-		return nil, v, stale, fmt.Errorf("page %.80q: %w", id, live.ErrNotFound)
-	}
-	pg, err = a.Pages.Open(c, id)
+	pg, err := a.Pages.Open(ctx, id)
 	if err != nil {
-		return nil, v, stale, err
+		return nil, err
 	}
-	v, stale = pg.View(time.Now())
-	if v.Page.Private {
-		return pg, v, stale, fmt.Errorf("page %s: %w", id, errPrivate)
+	if pg.Head().Private {
+		return nil, fmt.Errorf("page %s: %w", id, errPrivate)
 	}
-	return pg, v, stale, nil
+	return pg, nil
+}
+
+// ownerWithin is how long it may take to learn whose a host is. Longer, as
+// while the database is away, pages are found by slug on any host.
+const ownerWithin = 200 * time.Millisecond
+
+// isOthers reports whether a host is that of another page: it shows that page,
+// and no other.
+func (a *api) isOthers(ctx context.Context, host, id string) bool {
+	ctx, cancel := context.WithTimeout(ctx, ownerWithin)
+	defer cancel()
+	owner, err := a.Pages.Host(ctx, host)
+	return err == nil && owner != id
 }
 
 // deny answers a request whose page find did not give. A browser's own
@@ -76,8 +93,9 @@ func host(r *http.Request) string {
 	return strings.TrimSuffix(strings.ToLower(h), ".")
 }
 
-// allow lets the page's origins read the answer (CORS). Credentials are never
-// allowed: nothing here depends on them.
+// allow lets the page's origins read the answer (CORS). Nothing here depends
+// on credentials, but an EventSource that was made with them would take no
+// answer that does not allow them: origins that the page names may have them.
 func allow(c *gin.Context, page *status.Page) {
 	h := c.Writer.Header()
 	// Caches must keep the answers to different origins apart, also where
@@ -85,24 +103,25 @@ func allow(c *gin.Context, page *status.Page) {
 	h.Add("Vary", "Origin")
 	origin := c.GetHeader("Origin")
 	switch {
-	case slices.Contains(page.Origins, "*"):
-		h.Set("Access-Control-Allow-Origin", "*")
 	case origin != "" && slices.Contains(page.Origins, origin):
 		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+	case slices.Contains(page.Origins, "*"):
+		h.Set("Access-Control-Allow-Origin", "*")
 	}
 }
 
 // preflight answers the question that a browser asks before a request with
-// headers of its own, such as If-None-Match.
+// headers of its own: those of clients that fetch a stream, and resume it.
 func (a *api) preflight(c *gin.Context) {
-	_, v, _, err := a.find(c)
+	pg, err := a.find(c)
 	if err != nil {
 		a.deny(c, err)
 		return
 	}
-	allow(c, v.Page)
+	allow(c, pg.Head())
 	c.Header("Access-Control-Allow-Methods", "GET, HEAD")
-	c.Header("Access-Control-Allow-Headers", "If-None-Match, Cache-Control, Last-Event-ID")
+	c.Header("Access-Control-Allow-Headers", "Authorization, Cache-Control, If-None-Match, Last-Event-ID")
 	c.Header("Access-Control-Max-Age", "86400")
 	c.Status(http.StatusNoContent)
 }

@@ -76,9 +76,7 @@ func (l *OpsLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	id := rand.Text()
 	l.sse.CreateStream(id)
-	l.mu.Lock()
-	l.sessions[id] = true
-	l.mu.Unlock()
+	l.locked(func() { l.sessions[id] = true })
 	quiet := time.NewTicker(opsSilence)
 	defer quiet.Stop()
 	go func() {
@@ -98,13 +96,17 @@ func (l *OpsLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no")
 	l.sse.ServeHTTP(w, r)
 
-	l.mu.Lock()
-	delete(l.sessions, id)
-	l.mu.Unlock()
+	l.locked(func() { delete(l.sessions, id) })
 	// Only now: removing a stream that still has its subscriber leaves the
 	// library's goroutine behind for ever.
 	l.sse.RemoveStream(id)
 }
 
-// Close ends all sessions, and those that come.
+func (l *OpsLog) locked(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
+}
+
+// Close ends every open session; later ones end at once.
 func (l *OpsLog) Close() { l.stop() }

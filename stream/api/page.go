@@ -79,13 +79,9 @@ func (a *api) issue(c *gin.Context) {
 		if iv, ok := d.View.Issue(id); ok {
 			return &iv, nil
 		}
-		is, found, err := a.Issue(c, d.View.Page.ID, id)
+		is, err := a.Pages.Issue(c.Request.Context(), d.View.Page.ID, id)
 		if err != nil {
-			a.Logger.Warn("reading an issue failed", "page", d.View.Page.ID, "issue", id, "error", err)
-			return nil, live.ErrUnavailable
-		}
-		if !found {
-			return nil, fmt.Errorf("issue %.80q: %w", id, live.ErrNotFound)
+			return nil, err
 		}
 		// The page's own rules, applied to an issue that is too old to be
 		// in memory.
@@ -97,17 +93,19 @@ func (a *api) issue(c *gin.Context) {
 }
 
 func (a *api) html(c *gin.Context, issue func(pageData) (*status.IssueView, error)) {
-	_, v, stale, err := a.find(c)
+	pg, err := a.find(c)
 	if err != nil {
 		a.denyPage(c, err)
 		return
 	}
+	now := time.Now()
+	v, m := pg.View(now)
 	d := pageData{
-		View: v, Stale: stale, Style: stylePath, Script: scriptPath, Locale: v.Page.Locale, zone: time.UTC,
+		View: v, Stale: m.StaleSince, Style: stylePath, Script: scriptPath, Locale: v.Page.Locale, zone: time.UTC,
 		Tag: template.HTML(a.Tag(origin(c.Request), v.Page.ID)),
 	}
 	if v.State != status.Pending {
-		d.Uptime = status.FormatPercent(v.PercentUptime(time.Now()))
+		d.Uptime = status.FormatPercent(v.PercentUptime(now))
 	}
 	if c.Param("page") != "" {
 		d.Base = "/" + v.Page.ID

@@ -1,6 +1,8 @@
 // Package change is the vocabulary of what travels from the database towards
 // the browsers: where the tail stands (Position), that something changed
-// (Hint), and what an application wants to tell its readers (Message).
+// (Hint), what an application wants to tell its readers (Message), how far a
+// reader has got in the messages (EventID, Recovery), and what a channel shows
+// (Source, Publication).
 //
 // It is a leaf: it must never know who produces or consumes these, how a
 // status page looks, or how any database or wire protocol works.
@@ -34,7 +36,20 @@ type Hint struct {
 	ID string
 	// At is the position of the change.
 	At Position
+	// Touched says what of a page may have changed, for the collection Pages.
+	Touched Touched
 }
+
+// Touched is what a change of a page may have touched.
+type Touched uint8
+
+const (
+	// Identity: the page was inserted, deleted or replaced, or its private
+	// was touched. What was said on it before is not for its readers now.
+	Identity Touched = 1 << iota
+	// Hosts: the custom hosts.
+	Hosts
+)
 
 // A Message is an application event on its way to the subscribers of a page,
 // already checked: its name is well formed and none of the protocol's, its

@@ -37,13 +37,15 @@ func (p Position) Time() time.Time {
 func (p Position) Seconds() uint32   { return uint32(p >> 32) }
 func (p Position) Increment() uint32 { return uint32(p) }
 
-// String is the form sent as the id of events: 16 lower-case hex digits.
+// MarshalText is String, so that logs in JSON do not round it.
+func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// String is 16 lower-case hex digits.
 func (p Position) String() string {
 	return fmt.Sprintf("%016x", uint64(p))
 }
 
-// ParsePosition reads what String writes and nothing else: a client's
-// Last-Event-ID is whatever a stranger cares to send.
+// ParsePosition reads what String writes and nothing else.
 func ParsePosition(s string) (Position, error) {
 	if len(s) != 16 {
 		return 0, fmt.Errorf("position %.20q: want 16 hexadecimal digits", s)

@@ -75,6 +75,10 @@ func indexAllIDs(ctx context.Context, dir string) error {
 // The connection is closed soon: one that outlives a dropDatabase would keep
 // that file's write-ahead log alive for the next file of the same name.
 func indexIDs(ctx context.Context, dir, name string) error {
+	// The files beside it get the permissions of this one.
+	if err := os.Chmod(filepath.Join(dir, name+extension), 0o600); err != nil {
+		return fmt.Errorf("index the _ids of %s: %w", name, err)
+	}
 	db, err := sql.Open("sqlite", fileURL(dir)+url.PathEscape(name)+extension+"?mode=rw&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return fmt.Errorf("index the _ids of %s: %w", name, err)

@@ -21,15 +21,15 @@ type Config struct {
 	// coming back all at once. Both 0 means 2 s to 12 s.
 	RetryMin, RetryMax time.Duration
 
-	// Stuck is how long a subscriber's socket may refuse to take a single
-	// byte of what is owed before it is closed; 0 means 30 s.
+	// Stuck is how long a subscriber may take for 64 KB of what it is owed,
+	// or for all of it if that is less, before it is closed; 0 means 30 s.
 	Stuck time.Duration
 
-	// RingBatches, RingBytes and RingAge bound what a channel keeps for
-	// replay; 0 means 4096 batches, 4 MiB and 10 min.
-	RingBatches int
-	RingBytes   int
-	RingAge     time.Duration
+	// Replay is for how long messages are kept for those who come back, and
+	// ReplayBytes how many bytes of them, of all pages together; 0 means
+	// 10 min and 64 MiB. A negative Replay keeps none.
+	Replay      time.Duration
+	ReplayBytes int
 
 	// MaxSubscribers, MaxPerPage and MaxPerClient bound the subscribers: in
 	// all, with one Request.Page, with one Request.Client. 0 means no limit.
@@ -86,9 +86,11 @@ func (c Config) withDefaults() Config {
 	c.ParkMax = max(c.ParkMin, c.ParkMax)
 	duration(&c.Ping, time.Minute)
 	duration(&c.Stuck, 30*time.Second)
-	duration(&c.RingAge, 10*time.Minute)
-	number(&c.RingBatches, 4096)
-	number(&c.RingBytes, 4<<20)
+	number(&c.ReplayBytes, 64<<20)
+	if c.Replay < 0 {
+		c.Replay, c.ReplayBytes = time.Second, 0
+	}
+	duration(&c.Replay, 10*time.Minute)
 	number(&c.Shards, runtime.GOMAXPROCS(0))
 	if c.MaxParked == 0 {
 		c.MaxParked = 1024

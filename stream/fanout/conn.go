@@ -1,28 +1,9 @@
 package fanout
 
 import (
-	"bytes"
 	"io"
 	"net"
-	"net/http"
-	"time"
 )
-
-// head is the response's head on a connection taken from net/http. The body
-// ends with the connection: that needs no chunks, which every frame would pay
-// for, and suits HTTP/1.0 as well as 1.1.
-func head(header http.Header) []byte {
-	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 200 OK\r\n")
-	header.Set("Connection", "close")
-	header.Del("Transfer-Encoding")
-	if header.Get("Date") == "" {
-		header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	}
-	_ = header.Write(&b) // sanitises; a Buffer does not fail
-	b.WriteString("\r\n")
-	return b.Bytes()
-}
 
 // maxNoise is how much a client may send after its request, where there is
 // nothing to say, before it is closed.
@@ -56,14 +37,13 @@ func (o *connOutput) close() {
 
 func (o *connOutput) interrupt() { _ = o.cn.SetWriteDeadline(longAgo) }
 
-func (o *connOutput) write(frames ...[]byte) error {
+func (o *connOutput) write(parts ...[]byte) error {
 	if o.head != nil {
-		frames = append([][]byte{o.head}, frames...)
+		parts = append([][]byte{o.head}, parts...)
 		o.head = nil
 	}
-	all := bytes.Join(frames, nil)
-	for len(all) > 0 {
-		n := min(len(all), gulp)
+	for all := concat(parts); len(all) > 0; {
+		n := min(len(all), enough)
 		if err := o.hub.deadline(o.cn.SetWriteDeadline); err != nil {
 			return err
 		}

@@ -79,6 +79,7 @@ type env struct {
 	server *httptest.Server
 	dial   func() (net.Conn, error)
 	header http.Header // set by the handler before it serves
+	shown  *Channel    // what is served
 }
 
 func newEnv(t *testing.T, k kind, cfg Config) *env {
@@ -96,17 +97,10 @@ func newEnv(t *testing.T, k kind, cfg Config) *env {
 			w.Header()[name] = values
 		}
 		q := Request{
-			Channel: r.URL.Query().Get("channel"), Page: r.URL.Query().Get("page"),
+			Channel: e.shown, Page: r.URL.Query().Get("page"),
 			Client: r.URL.Query().Get("client"), LastEventID: r.Header.Get("Last-Event-ID"),
 		}
-		if q.Channel == "" {
-			q.Channel = "c"
-		}
-		if err := e.Serve(w, r, q); errors.Is(err, ErrNoChannel) {
-			http.Error(w, "no", http.StatusNotFound)
-		} else if err != nil {
-			t.Error(err)
-		}
+		e.Serve(w, r, q)
 	}
 	var handler http.Handler = http.HandlerFunc(handle)
 	if k.gin {
@@ -244,7 +238,8 @@ func (e *env) send(req *http.Request) (*client, error) {
 
 func (c *client) close() { c.stop() }
 
-// next reads one event, skipping nothing.
+// next reads one event, skipping nothing. A retry: counts as one, as soon as
+// its line has come, which is when clients take it.
 func (c *client) next() (event, error) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var e event
@@ -266,7 +261,10 @@ func (c *client) next() (event, error) {
 		case "id":
 			e.id = value
 		case "retry":
-			e.retry = value
+			if e != (event{}) {
+				return e, fmt.Errorf("a retry: inside the event %q", e.name)
+			}
+			return event{retry: value}, nil
 		default:
 			return e, fmt.Errorf("unknown line %.80q", line)
 		}
@@ -328,24 +326,40 @@ func value(m prometheus.Metric) float64 {
 	return out.GetCounter().GetValue() + out.GetGauge().GetValue()
 }
 
+// show opens the channel that is served from now on, of a page of which
+// everything from the first second on is here.
+func (e *env) show(s *counter, reached change.Position) *Channel {
+	if e.shown == nil {
+		e.Begin(at(0))
+		e.Reached(reached)
+	}
+	e.shown = e.Open("p", s, true)
+	return e.shown
+}
+
+// say passes on a message of the page.
+func (h *Hub) say(at change.Position, key, data string) {
+	h.Message(change.Message{Page: "p", Name: "m", Key: key, At: at}, frame("m", data))
+}
+
+// state publishes frames that are no messages.
+func (c *Channel) state(data ...string) { c.Publish(change.Publication{Frames: frames(data...)}) }
+
 // counter is a source that shows a number.
 type counter struct {
-	n       atomic.Int64
-	settled atomic.Uint64
-	pad     string
+	n   atomic.Int64
+	pad string
 }
 
-func (s *counter) Snapshot(_ time.Time, recovered *bool) []byte {
-	r := "fresh"
-	if recovered != nil {
-		r = strconv.FormatBool(*recovered)
-	}
-	return fmt.Appendf(nil, "event: init\ndata: %d %s%s\n\n", s.n.Load(), r, s.pad)
+var words = [...]string{change.Fresh: "fresh", change.Recovered: "true", change.Unrecovered: "false"}
+
+func (s *counter) Snapshot(_ time.Time, r change.Recovery) [][]byte {
+	return [][]byte{fmt.Appendf(nil, "event: init\ndata: %d %s", s.n.Load(), words[r]), []byte(s.pad), []byte("\n\n")}
 }
 
-func (s *counter) Ping(time.Time) []byte { return []byte("event: ping\ndata: x\n\n") }
+func (s *counter) Ping(time.Time) []byte { return frame("ping", "x") }
 
-func (s *counter) Settled() change.Position { return change.Position(s.settled.Load()) }
+func (s *counter) Dropped(n int) []byte { return frame("dropped", strconv.Itoa(n)) }
 
 func frame(name, data string) []byte {
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, data)
@@ -362,15 +376,18 @@ func frames(s ...string) [][]byte {
 // at is a position s seconds into the test's time.
 func at(s uint32) change.Position { return change.NewPosition(1000+s, 1) }
 
-func source(settled change.Position) *counter {
+// id is of a reader that has n messages at a position.
+func id(at change.Position, n uint32) string { return change.EventID{At: at, Passed: n}.String() }
+
+func source(n int64) *counter {
 	s := new(counter)
-	s.settled.Store(uint64(settled))
+	s.n.Store(n)
 	return s
 }
 
 func TestOpening(t *testing.T) {
 	eachKind(t, Config{RetryMin: 1234 * time.Millisecond, RetryMax: 1235 * time.Millisecond}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(at(5)), at(0))
+		c := e.show(source(0), at(5))
 		e.header.Set("Access-Control-Allow-Origin", "https://example.com")
 		cl := e.connect("", "")
 		h := cl.resp.Header
@@ -393,24 +410,23 @@ func TestOpening(t *testing.T) {
 		if ev := cl.want("init 0 fresh"); ev.id != at(5).String() {
 			t.Errorf("got id %q", ev.id)
 		}
-		c.Publish(nil, frames("a", "b"), "", at(6), at(6))
-		if ev := cl.want("m a"); ev.id != "" {
-			t.Errorf("an id in the middle of a batch: %q", ev.id)
+		c.state("a", "b")
+		for _, w := range []string{"m a", "m b"} {
+			if ev := cl.want(w); ev.id != "" {
+				t.Errorf("state has the id %q", ev.id)
+			}
 		}
-		if ev := cl.want("m b"); ev.id != at(6).String() {
-			t.Errorf("got id %q", ev.id)
-		}
-		c.Publish(nil, frames("c"), "", at(7), 0)
-		if ev := cl.want("m c"); ev.id != "" {
-			t.Errorf("got id %q, want none", ev.id)
+		e.say(at(6), "", "c")
+		e.say(at(6), "", "d")
+		for n, w := range []string{"m c", "m d"} {
+			if ev := cl.want(w); ev.id != id(at(6), uint32(n+1)) {
+				t.Errorf("%s has the id %q", w, ev.id)
+			}
 		}
 
 		e.header.Set("Cache-Control", "no-store")
 		if got := e.connect("", "").resp.Header.Get("Cache-Control"); got != "no-store" {
 			t.Errorf("the caller's Cache-Control became %q", got)
-		}
-		if resp := e.connect("channel=other", "").resp; resp.StatusCode != 404 {
-			t.Errorf("no such channel: got %v", resp.Status)
 		}
 		if n := c.Subscribers(); n != 2 {
 			t.Errorf("got %d subscribers, want 2", n)
@@ -427,7 +443,7 @@ func TestOpening(t *testing.T) {
 
 func TestHeadHasNoBody(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		e.Open("c", source(0), 0)
+		e.show(source(0), at(1))
 		req, _ := http.NewRequest(http.MethodHead, "http://test/", nil)
 		cl, err := e.send(req)
 		if err != nil {
@@ -441,11 +457,11 @@ func TestHeadHasNoBody(t *testing.T) {
 
 func TestOrder(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		clients := e.join(5)
 		go func() {
 			for i := range 1000 {
-				c.Publish(nil, frames(strconv.Itoa(i)), "", 0, 0)
+				c.state(strconv.Itoa(i))
 			}
 		}()
 		for _, cl := range clients {
@@ -460,16 +476,14 @@ func TestOrder(t *testing.T) {
 // what followed it.
 func TestSnapshotIsAtomic(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		published := 0
 		for range 20 {
 			first := published
 			published += 100
 			go func() {
 				for i := first + 1; i <= first+100; i++ {
-					s := source(0)
-					s.n.Store(int64(i))
-					c.Publish(s, frames(strconv.Itoa(i)), "", 0, 0)
+					c.Publish(change.Publication{Source: source(int64(i)), Frames: frames(strconv.Itoa(i))})
 				}
 			}()
 			cl := e.connect("", "")
@@ -490,100 +504,10 @@ func TestSnapshotIsAtomic(t *testing.T) {
 	})
 }
 
-func TestReplay(t *testing.T) {
-	cases := []struct {
-		name, id string
-		want     []string
-	}{
-		{"before all", at(10).String(), []string{"m h", "m a", "m b", "m c", "init 0 true"}},
-		{"equal is replayed", at(30).String(), []string{"m b", "m c", "init 0 true"}},
-		{"up to date", at(41).String(), []string{"init 0 true"}},
-		{"another server is ahead", at(58).String(), []string{"init 0 true"}},
-		{"future", at(61).String(), []string{"init 0 false"}},
-		{"older than the coverage", at(9).String(), []string{"init 0 false"}},
-		{"malformed", "17", []string{"init 0 false"}},
-		{"upper case", strings.ToUpper(change.Position(0xabcdef).String()), []string{"init 0 false"}},
-		{"zero", change.Position(0).String(), []string{"init 0 false"}},
-		{"hostile", strings.Repeat("9", 4000), []string{"init 0 false"}},
-		{"none", "", []string{"init 0 fresh"}},
-	}
-	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		s := source(at(50))
-		c := e.Open("c", s, at(10))
-		c.Record(frames("h"), "", at(15), 0)
-		c.Publish(nil, frames("a"), "", at(20), at(19))
-		c.Publish(nil, frames("b"), "", at(30), at(29))
-		c.Publish(nil, frames("c"), "", at(40), at(39))
-		for _, tc := range cases {
-			cl := e.connect("", tc.id)
-			cl.want("retry")
-			for _, w := range tc.want {
-				ev := cl.want(w)
-				if strings.HasPrefix(w, "init") && ev.id != at(50).String() {
-					t.Errorf("%s: got id %q", tc.name, ev.id)
-				}
-			}
-			c.Publish(nil, frames("after"), "", at(1), 0)
-			cl.want("m after")
-			cl.close()
-		}
-		s.settled.Store(0)
-		c.Publish(s, nil, "", 0, 0)
-		cl := e.connect("", at(30).String())
-		cl.want("retry")
-		if ev := cl.want("init 0 false"); ev.id != "" {
-			t.Errorf("settled unknown: got id %q", ev.id)
-		}
-	})
-}
-
-func TestReplayConflatesKeys(t *testing.T) {
-	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(at(50)), at(1))
-		c.Publish(nil, frames("x1"), "x", at(2), 0)
-		c.Publish(nil, frames("y1"), "y", at(3), 0)
-		c.Publish(nil, frames("z"), "", at(4), 0)
-		c.Publish(nil, frames("x2"), "x", at(5), 0)
-		cl := e.connect("", at(1).String())
-		for _, w := range []string{"retry", "m y1", "m z", "m x2", "init 0 true"} {
-			cl.want(w)
-		}
-		// A reader that keeps up gets them all.
-		c.Publish(nil, frames("x3"), "x", at(6), 0)
-		cl.want("m x3")
-		c.Publish(nil, frames("x4"), "x", at(7), 0)
-		cl.want("m x4")
-	})
-}
-
-func TestRecordAndHole(t *testing.T) {
-	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(at(50)), at(1))
-		cl := e.connect("", "")
-		cl.want("retry")
-		cl.want("init 0 fresh")
-		c.Record(frames("history"), "", at(2), 0)
-		c.Publish(nil, frames("news"), "", at(3), 0)
-		cl.want("m news")
-		c.Hole(at(20))
-		c.Publish(nil, frames("more"), "", at(21), 0)
-		cl.want("m more")
-
-		before := e.connect("", at(19).String())
-		before.want("retry")
-		before.want("init 0 false")
-		after := e.connect("", at(20).String())
-		after.want("retry")
-		after.want("m more")
-		after.want("init 0 true")
-	})
-}
-
 func TestPing(t *testing.T) {
 	const every = 300 * time.Millisecond
 	eachKind(t, Config{Ping: every}, func(t *testing.T, e *env) {
-		s := source(at(7))
-		e.Open("c", s, 0)
+		e.show(source(0), at(7))
 		begun := time.Now()
 		cl := e.connect("", "")
 		cl.want("retry")
@@ -591,7 +515,7 @@ func TestPing(t *testing.T) {
 		if ev := cl.want("ping x"); ev.id != at(7).String() {
 			t.Errorf("got id %q", ev.id)
 		}
-		s.settled.Store(uint64(at(8)))
+		e.Reached(at(8))
 		pings := 1
 		for settled := false; !settled; pings++ { // one may be under way
 			settled = cl.want("ping x").id == at(8).String()
@@ -627,94 +551,13 @@ func (e *env) stall() *client {
 	return e.connect("", "")
 }
 
-// A reader that stalls and comes back has missed nothing that matters, and
-// holds up nobody.
-func TestStalledReaderIsResumed(t *testing.T) {
-	eachKind(t, Config{Stuck: time.Minute, RingBytes: 64 << 20}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
-		slow := e.stall()
-		good := e.connect("", "")
-		good.want("retry")
-		good.want("init 0 fresh")
-		pad := strings.Repeat("-", 64<<10)
-		const n = 200 // 13 MB, more than any buffer between
-		for i := range n {
-			key := ""
-			if i >= 100 {
-				key = "k"
-			}
-			c.Publish(nil, frames(strconv.Itoa(i)+pad), key, 0, 0)
-			good.want("m " + strconv.Itoa(i) + pad)
-		}
-		slow.want("retry")
-		slow.want("init 0 fresh")
-		last := -1
-		for {
-			ev, err := slow.next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ev.name == "init" {
-				if ev.data != "0 true" {
-					t.Fatalf("got %q", ev.data)
-				}
-				if last == n-1 {
-					break
-				}
-				continue // it could take something meanwhile
-			}
-			i, err := strconv.Atoi(strings.TrimRight(ev.data, "-"))
-			if err != nil || len(ev.data) < len(pad) {
-				t.Fatalf("a broken frame: %.40q…, %d bytes", ev.data, len(ev.data))
-			}
-			if i <= last || i < 100 && i != last+1 {
-				t.Fatalf("%d after %d", i, last)
-			}
-			last = i
-		}
-		c.Publish(nil, frames("after"), "", 0, 0)
-		slow.want("m after")
-		good.want("m after")
-		if got := value(e.metrics.resumes); got < 1 {
-			t.Errorf("%v resumes counted", got)
-		}
-	})
-}
-
-// What has rolled out of the ring meanwhile is said to be missing.
-func TestStalledReaderBeyondTheRing(t *testing.T) {
-	eachKind(t, Config{Stuck: time.Minute, RingBatches: 3}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
-		slow := e.stall()
-		pad := strings.Repeat("-", 256<<10)
-		good := e.connect("", "")
-		good.want("retry")
-		good.want("init 0 fresh")
-		for i := range 50 {
-			c.Publish(nil, frames(strconv.Itoa(i)+pad), "", 0, 0)
-			good.want("m " + strconv.Itoa(i) + pad)
-		}
-		for {
-			ev, err := slow.next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ev.data == "0 false" {
-				break
-			}
-		}
-		c.Publish(nil, frames("after"), "", 0, 0)
-		slow.want("m after")
-	})
-}
-
+// A reader that takes nothing is closed.
 func TestStuckReaderIsClosed(t *testing.T) {
 	eachKind(t, Config{Stuck: 200 * time.Millisecond}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		s := source(0)
+		s.pad = strings.Repeat("-", 16<<20) // more than any buffer between
+		c := e.show(s, at(1))
 		e.stall()
-		for range 200 {
-			c.Publish(nil, frames(strings.Repeat("-", 100<<10)), "", 0, 0)
-		}
 		eventually(t, "the stuck reader is closed", func() bool { return c.Subscribers() == 0 })
 		eventually(t, "it is counted", func() bool {
 			return value(e.metrics.evictions.WithLabelValues("stuck")) == 1
@@ -722,9 +565,37 @@ func TestStuckReaderIsClosed(t *testing.T) {
 	})
 }
 
+// So is one that takes a little all the time.
+func TestDrippingReaderIsClosed(t *testing.T) {
+	eachKind(t, Config{Stuck: 300 * time.Millisecond}, func(t *testing.T, e *env) {
+		s := source(0)
+		s.pad = strings.Repeat("-", 16<<20)
+		c := e.show(s, at(1))
+		slow := e.stall()
+		drip := time.NewTicker(10 * time.Millisecond)
+		defer drip.Stop()
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-drip.C:
+					_, _ = slow.in.Read(make([]byte, 256))
+				}
+			}
+		}()
+		eventually(t, "it is closed", func() bool { return c.Subscribers() == 0 })
+		close(stop)
+		slow.close()
+		<-stopped
+	})
+}
+
 func TestHangUp(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		for i := range 20 {
 			cl := e.connect("", "")
 			if i%2 == 0 {
@@ -749,14 +620,14 @@ func TestNoise(t *testing.T) {
 		if e.http2 {
 			t.Skip("nothing can follow a request")
 		}
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		noisy := e.connect("", "")
 		noisy.want("retry")
 		noisy.want("init 0 fresh")
 		if _, err := noisy.conn.Write([]byte("hello?")); err != nil {
 			t.Fatal(err)
 		}
-		c.Publish(nil, frames("a"), "", 0, 0)
+		c.state("a")
 		for ev := (event{}); ev.data != "a"; {
 			var err error
 			if ev, err = noisy.next(); err != nil {
@@ -784,7 +655,7 @@ func TestNoise(t *testing.T) {
 func TestLimitsPark(t *testing.T) {
 	cfg := Config{MaxSubscribers: 3, MaxPerPage: 2, MaxPerClient: 1, MaxParked: 2, ParkMin: 400 * time.Millisecond, ParkMax: 800 * time.Millisecond}
 	eachKind(t, cfg, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		first := e.connect("page=p&client=1", "")
 		first.want("retry")
 		e.connect("page=p&client=2", "")
@@ -809,7 +680,7 @@ func TestLimitsPark(t *testing.T) {
 			t.Errorf("too many parked: got %v", cl.resp.Status)
 		}
 		refused("parked", 1)
-		c.Publish(nil, frames("a"), "", 0, 0)
+		c.state("a")
 		parked.wantEnd()
 		if d := time.Since(begun); d < 300*time.Millisecond {
 			t.Errorf("parked for %v only", d)
@@ -838,39 +709,35 @@ func TestLimitsPark(t *testing.T) {
 
 func TestCloseChannel(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		cl := e.connect("", "")
 		cl.want("retry")
 		cl.want("init 0 fresh")
-		c.Publish(nil, frames("last"), "", 0, 0)
+		c.state("last")
 		c.Close()
 		c.Close()
-		c.Publish(nil, frames("too late"), "", 0, 0)
+		c.state("too late")
+		e.say(at(2), "", "later still")
 		cl.want("m last")
 		if ev, err := cl.next(); err == nil || isTimeout(err) {
 			t.Errorf("got %v, %v after the end", ev, err)
 		}
-		if resp := e.connect("", "").resp; resp.StatusCode != 404 {
-			t.Errorf("closed: got %v", resp.Status)
-		}
-		s := source(0)
-		s.n.Store(7)
-		e.Open("c", s, 0)
+		// A closed channel says when to come back, and no more.
 		cl = e.connect("", "")
 		cl.want("retry")
-		cl.want("init 7 fresh")
-		// Opening again replaces.
-		e.Open("c", source(0), 0)
-		if ev, err := cl.next(); err == nil || isTimeout(err) {
-			t.Errorf("got %v, %v from the channel replaced", ev, err)
-		}
-		eventually(t, "all have left", func() bool { return c.Subscribers() == 0 && e.limits.none() })
+		cl.wantEnd()
+		e.show(source(7), at(1))
+		cl = e.connect("", id(at(1), 0))
+		cl.want("retry")
+		cl.want("init 7 true")
+		cl.want("m later still")
+		eventually(t, "all have left", func() bool { return c.Subscribers() == 0 })
 	})
 }
 
 func TestDrain(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		e.Open("c", source(0), 0)
+		e.show(source(0), at(1))
 		const n = 20
 		clients := e.join(n)
 		begun := time.Now()
@@ -907,7 +774,7 @@ func TestDrain(t *testing.T) {
 // However little time there is, everybody is told when to come back.
 func TestDrainInNoTime(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		e.Open("c", source(0), 0)
+		e.show(source(0), at(1))
 		clients := e.join(20)
 		if err := e.Drain(context.Background(), 0); err != nil {
 			t.Fatal(err)
@@ -922,10 +789,10 @@ func TestDrainInNoTime(t *testing.T) {
 // Nobody who has stalled holds up the end.
 func TestDrainStalled(t *testing.T) {
 	eachKind(t, Config{Stuck: time.Hour}, func(t *testing.T, e *env) {
-		c := e.Open("c", source(0), 0)
+		c := e.show(source(0), at(1))
 		e.stall()
 		for range 20 {
-			c.Publish(nil, frames(strings.Repeat("-", 1<<20)), "", 0, 0)
+			c.state(strings.Repeat("-", 1<<20))
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -944,7 +811,7 @@ func TestOldAndHastyClients(t *testing.T) {
 		if e.http2 {
 			t.Skip("neither is possible")
 		}
-		e.Open("c", source(0), 0)
+		e.show(source(0), at(1))
 		for _, request := range []string{
 			"GET / HTTP/1.0\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /again HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -971,7 +838,7 @@ func TestOldAndHastyClients(t *testing.T) {
 
 func TestDrainAtOnce(t *testing.T) {
 	eachKind(t, Config{}, func(t *testing.T, e *env) {
-		e.Open("c", source(0), 0)
+		e.show(source(0), at(1))
 		cl := e.connect("", "")
 		cl.want("retry")
 		cl.want("init 0 fresh")

@@ -16,32 +16,46 @@ const spanBytes = sendBuffer
 // A span is what a channel has published from one batch on, ready to be
 // written in one call.
 type span struct {
-	from, end uint64
-	holes     int
+	from, end place
 	pieces    []piece
 	data      []byte
 	frames    int
 }
 
-// gather makes the span that begins at from of the shard's batches.
+// gather makes the span that begins at a batch of the shard's batches.
 func (s *shard) gather(sp *span, from uint64) {
-	sp.from, sp.pieces, sp.data, sp.frames = from, s.pieces[:0], nil, 0
+	sp.from.cursor, sp.pieces, sp.data, sp.frames = from, s.pieces[:0], nil, 0
 	for _, b := range s.batches {
 		if b.number >= from {
-			sp.pieces = append(sp.pieces, b.piece(false))
+			sp.pieces = append(sp.pieces, b.piece())
 			sp.frames += b.frames
 		}
 	}
 	s.pieces = sp.pieces
 	if len(sp.pieces) == 1 {
-		sp.data = sp.pieces[0].data
+		sp.data = sp.pieces[0].parts[0]
 		return
 	}
 	s.buffer = s.buffer[:0]
 	for _, p := range sp.pieces {
-		s.buffer = append(s.buffer, p.data...)
+		s.buffer = append(s.buffer, p.parts[0]...)
 	}
 	sp.data = s.buffer
+}
+
+// look lists what a channel has published from a number on, as far as so many
+// bytes go. The list is the shard's batches.
+func (s *shard) look(c *Channel, from uint64, bytes int) (end place, first uint64, closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.batches, end.cursor = c.queue.from(from, bytes, s.batches[:0])
+	end.next = c.passed
+	if more := end.cursor < c.queue.end(); more {
+		end.next = s.batches[len(s.batches)-1].next
+		c.lanes[s.index].notify()
+		return end, c.queue.first, false
+	}
+	return end, c.queue.first, c.closed
 }
 
 // fanOut writes what is new on a channel to those of its subscribers that are
@@ -52,18 +66,9 @@ func (s *shard) fanOut(l *lane) {
 	if len(l.members) == 0 {
 		return // those on their way are brought up to date when they arrive
 	}
-	c := l.channel
-	c.mu.Lock()
-	sp := span{holes: c.ring.holes}
-	s.batches, sp.end = c.ring.from(l.done, spanBytes, s.batches[:0])
-	first, closed := c.ring.first, c.closed
-	if sp.end < c.ring.end() {
-		closed = false // not yet: there is more
-		l.notify()
-	}
-	c.mu.Unlock()
-
-	if sp.end > l.done {
+	end, first, closed := s.look(l.channel, l.done, spanBytes)
+	if end.cursor > l.done {
+		sp := span{end: end}
 		var oldest time.Time
 		if len(s.batches) > 0 {
 			oldest = s.batches[0].at
@@ -76,12 +81,12 @@ func (s *shard) fanOut(l *lane) {
 			switch {
 			case u.stall:
 				skipped++
-			case u.cursor >= sp.end:
-			case u.cursor < first: // the ring is shorter than this shard is behind
-				s.owe(i, u, &debt{place: place{next: u.cursor}, holes: sp.holes})
-				s.pay(i, u)
+			case u.cursor >= end.cursor:
+			case u.cursor < first: // the queue is shorter than this shard is behind
+				s.fallBehind(i, u, &catchUp{step: step{place: u.place}})
+				s.resume(i, u)
 			default:
-				if u.cursor != sp.from {
+				if u.cursor != sp.from.cursor {
 					s.gather(&sp, u.cursor)
 				}
 				s.write(i, u, &sp)
@@ -92,16 +97,12 @@ func (s *shard) fanOut(l *lane) {
 				runtime.Gosched()
 			}
 		}
-		l.done = sp.end
+		l.done = end.cursor
 		s.hub.metrics.skips.Add(float64(skipped))
 		if !oldest.IsZero() {
 			s.hub.metrics.fanout.Observe(time.Since(oldest).Seconds())
 		}
-		clear(s.batches)
-		clear(s.pieces)
-		if cap(s.buffer) > 1<<20 {
-			s.buffer = nil
-		}
+		s.release()
 	}
 	if closed {
 		for len(l.members) > 0 {
@@ -111,68 +112,66 @@ func (s *shard) fanOut(l *lane) {
 	}
 }
 
+// release lets go of what has been written.
+func (s *shard) release() {
+	clear(s.batches)
+	clear(s.pieces)
+	if cap(s.buffer) > 1<<20 {
+		s.buffer = nil
+	}
+}
+
 // write sends a span to a sub that is not stalled.
 func (s *shard) write(i int32, u *sub, sp *span) {
-	if len(sp.data) == 0 { // nothing but history
-		u.cursor = sp.end
-		return
-	}
 	n, errno := send(int(u.fd), sp.data)
 	s.bytes += n
 	s.calls++
 	switch {
 	case n == len(sp.data):
 		s.frames += sp.frames
-		u.cursor = sp.end
+		u.place = sp.end
 	case errno == 0 || errno == unix.EAGAIN:
-		d := &debt{place: place{next: sp.end}, holes: sp.holes}
-		_, frames := d.pay(sp.pieces, n)
+		d := &catchUp{step: step{place: u.place}}
+		_, frames := d.wrote(sp.pieces, n, time.Time{})
 		s.frames += frames
-		s.owe(i, u, d)
+		s.fallBehind(i, u, d)
 	default:
 		s.close(i, u)
 	}
 }
 
-// owe notes that a sub's socket is full.
-func (s *shard) owe(i int32, u *sub, d *debt) {
-	d.since = time.Now()
-	s.debts[i] = d
+// fallBehind notes that a sub's socket is full.
+func (s *shard) fallBehind(i int32, u *sub, d *catchUp) {
+	d.since, d.taken = time.Now(), 0
+	s.behind[i] = d
 	if !u.stall {
 		u.stall = true
 		_ = s.watch(unix.EPOLL_CTL_MOD, i, u) // fails only for descriptors that are not there
 	}
 }
 
-// pay writes to a stalled sub what it is owed, as far as its socket takes it.
-func (s *shard) pay(i int32, u *sub) {
-	d := s.debts[i]
-	c := u.lane.channel
+// resume writes to a stalled sub what it needs, as far as its socket takes it.
+func (s *shard) resume(i int32, u *sub) {
+	d := s.behind[i]
 	now := time.Now()
-	c.mu.Lock()
-	pieces := c.settle(d, now)
-	closed := c.closed
-	c.mu.Unlock()
+	pieces, closed := u.lane.channel.planned(d, now)
 	n, errno := sendAll(int(u.fd), pieces)
 	if errno != 0 && errno != unix.EAGAIN {
 		s.close(i, u)
 		return
 	}
-	whole, frames := d.pay(pieces, n)
+	whole, frames := d.wrote(pieces, n, now)
 	s.frames += frames
 	s.bytes += n
 	s.calls++
-	if n > 0 {
-		d.since = now
-	}
 	if !whole {
 		return // there will be another event
 	}
-	u.cursor = d.next
+	u.place = d.place
 	if d.lagged {
 		s.hub.metrics.resumes.Inc()
 	}
-	delete(s.debts, i)
+	delete(s.behind, i)
 	u.stall = false
 	_ = s.watch(unix.EPOLL_CTL_MOD, i, u)
 	if closed {
@@ -186,26 +185,18 @@ func (s *shard) flush(i int32, u *sub) bool {
 	if u.stall {
 		return false
 	}
-	c := u.lane.channel
-	c.mu.Lock()
-	sp := span{end: c.ring.end(), holes: c.ring.holes}
-	first, closed := c.ring.first, c.closed
-	behind := u.cursor < sp.end
-	if behind {
-		s.batches, sp.end = c.ring.from(u.cursor, math.MaxInt, s.batches[:0])
+	end, first, closed := s.look(u.lane.channel, u.cursor, math.MaxInt)
+	switch {
+	case u.cursor >= end.cursor:
+	case u.cursor < first:
+		s.fallBehind(i, u, &catchUp{step: step{place: u.place}})
+		s.resume(i, u)
+	default:
+		sp := span{end: end}
+		s.gather(&sp, u.cursor)
+		s.write(i, u, &sp)
 	}
-	c.mu.Unlock()
-	if behind {
-		if u.cursor < first {
-			s.owe(i, u, &debt{place: place{next: u.cursor}, holes: sp.holes})
-			s.pay(i, u)
-		} else {
-			s.gather(&sp, u.cursor)
-			s.write(i, u, &sp)
-		}
-		clear(s.batches)
-		clear(s.pieces)
-	}
+	s.release()
 	if u.fd >= 0 && closed && !u.stall {
 		s.close(i, u)
 	}
@@ -221,23 +212,26 @@ func (s *shard) ping(slot, slots int32) {
 		if u == nil || u.lane == nil || !s.flush(i, u) {
 			continue
 		}
-		c := u.lane.channel
-		c.mu.Lock()
-		sp := span{end: c.ring.end(), holes: c.ring.holes, data: c.pingFrame(now), frames: 1}
-		c.mu.Unlock()
-		if sp.end != u.cursor {
+		frame, end := u.lane.channel.pinged(now)
+		if end.cursor != u.cursor {
 			continue // something came in between: that says as much as a ping
 		}
-		whole := place{next: sp.end}
-		sp.pieces = append(s.pieces[:0], piece{data: sp.data, frames: 1, before: whole, begun: whole})
-		s.write(i, u, &sp)
-		s.pieces = sp.pieces
+		s.frame[0] = frame
+		s.pieces = append(s.pieces[:0], piece{parts: s.frame[:], frames: 1, begun: step{place: end}})
+		s.write(i, u, &span{end: end, pieces: s.pieces, data: frame, frames: 1})
 	}
+}
+
+// pinged is the ping frame, and where those stand that it is for.
+func (c *Channel) pinged(now time.Time) ([]byte, place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pingFrame(now), c.end()
 }
 
 // expire closes those that have been stuck, or parked, for long enough.
 func (s *shard) expire(now time.Time) {
-	for i, d := range s.debts {
+	for i, d := range s.behind {
 		if now.Sub(d.since) >= s.hub.cfg.Stuck {
 			s.evict(i, s.subs.at(i), "stuck")
 		}
@@ -248,8 +242,8 @@ func (s *shard) expire(now time.Time) {
 		}
 	}
 	// A Go map never shrinks by itself.
-	if len(s.debts) == 0 {
-		s.debts = make(map[int32]*debt)
+	if len(s.behind) == 0 {
+		s.behind = make(map[int32]*catchUp)
 	}
 	if len(s.parked) == 0 {
 		s.parked = make(map[int32]time.Time)
@@ -264,7 +258,7 @@ func (s *shard) drainTo(millionths int) {
 		d.had = s.subs.n
 	}
 	d.at = millionths
-	for ; d.left < d.had*millionths/1e6 && d.next < s.subs.end(); d.next++ {
+	for leave := share(d.had, millionths); d.left < leave && d.next < s.subs.end(); d.next++ {
 		if u := s.subs.at(d.next); u != nil && u.lane != nil {
 			s.farewell(d.next, u)
 			d.left++
@@ -272,10 +266,13 @@ func (s *shard) drainTo(millionths int) {
 	}
 }
 
+// share is so many millionths of n, on any word size.
+func share(n, millionths int) int { return int(int64(n) * int64(millionths) / 1e6) }
+
 // farewell closes a sub, and tells it when to come back.
 func (s *shard) farewell(i int32, u *sub) {
 	if u.lane != nil && !u.stall {
-		n, _ := send(int(u.fd), appendRetry(nil, between(s.hub.cfg.RetryMin, s.hub.cfg.RetryMax)))
+		n, _ := send(int(u.fd), s.hub.cfg.retry())
 		s.bytes += n
 		s.calls++
 	}

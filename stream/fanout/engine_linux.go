@@ -98,8 +98,8 @@ type arrival struct {
 	fd     int
 	lane   *lane // nil when parked
 	ticket ticket
-	cursor uint64
-	debt   *debt     // nil when nothing is owed
+	place  place
+	needs  *catchUp  // nil when it is up to date
 	until  time.Time // when it stops being parked
 }
 
@@ -111,27 +111,21 @@ func (e *engine) pick() *shard {
 // shard that is busy does not keep anybody waiting for a first byte. It
 // returns false, and has changed nothing, when the connection must be served
 // in another way.
-func (e *engine) subscribe(cn net.Conn, w http.ResponseWriter, _ *http.Request, c *Channel, t ticket, d *debt) bool {
+func (e *engine) subscribe(cn net.Conn, w http.ResponseWriter, c *Channel, t ticket, u *catchUp) bool {
 	fd, err := e.dup(cn)
 	if err != nil {
 		return false
 	}
-	setHeaders(w.Header())
-	d.rest = append(head(w.Header()), d.rest...)
+	u.rest = append([][]byte{head(w.Header())}, u.rest...)
 	s := e.pick()
-	now := time.Now()
-	c.mu.Lock()
-	l := c.lane(s)
-	l.count++
-	pieces := c.settle(d, now)
-	c.mu.Unlock()
-
-	a := arrival{fd: fd, lane: l, ticket: t, cursor: d.next}
+	l := c.enter(s)
+	pieces, _ := c.planned(u, u.since)
+	a := arrival{fd: fd, lane: l, ticket: t}
 	n, errno := sendAll(fd, pieces)
-	whole, frames := d.pay(pieces, n)
+	whole, frames := u.wrote(pieces, n, u.since)
 	e.hub.metrics.sent(frames, n, 1)
-	if !whole {
-		a.debt = d
+	if a.place = u.place; !whole {
+		a.needs = u
 	}
 	if errno != 0 && errno != unix.EAGAIN || !s.receive(a) {
 		_ = unix.Close(fd)
@@ -145,13 +139,12 @@ func (e *engine) subscribe(cn net.Conn, w http.ResponseWriter, _ *http.Request, 
 
 // park hands over a connection that gets nothing but its beginning. Like
 // subscribe it returns false when it could not.
-func (e *engine) park(cn net.Conn, w http.ResponseWriter, _ *http.Request, retry []byte, stay time.Duration) bool {
+func (e *engine) park(cn net.Conn, w http.ResponseWriter, later []byte, stay time.Duration) bool {
 	fd, err := e.dup(cn)
 	if err != nil {
 		return false
 	}
-	setHeaders(w.Header())
-	_, errno := send(fd, append(head(w.Header()), retry...))
+	_, errno := send(fd, append(head(w.Header()), later...))
 	if errno != 0 || !e.pick().receive(arrival{fd: fd, until: time.Now().Add(stay)}) {
 		_ = unix.Close(fd)
 		e.hub.unpark()

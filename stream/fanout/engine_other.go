@@ -20,11 +20,11 @@ func (*lane) notify() {}
 
 func (*Hub) take(http.ResponseWriter, *http.Request) net.Conn { return nil }
 
-func (*engine) subscribe(net.Conn, http.ResponseWriter, *http.Request, *Channel, ticket, *debt) bool {
+func (*engine) subscribe(net.Conn, http.ResponseWriter, *Channel, ticket, *catchUp) bool {
 	return false
 }
 
-func (*engine) park(net.Conn, http.ResponseWriter, *http.Request, []byte, time.Duration) bool {
+func (*engine) park(net.Conn, http.ResponseWriter, []byte, time.Duration) bool {
 	return false
 }
 

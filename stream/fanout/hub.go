@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -11,33 +10,35 @@ import (
 	"statustail/stream/change"
 )
 
-// ErrNoChannel says that the channel asked for is not open (any more). Not a
-// byte has been written.
-var ErrNoChannel = errors.New("fanout: no such channel")
-
 // A Request is what the hub must know of a subscriber.
 type Request struct {
-	Channel     string
+	Channel     *Channel
 	Page        string // counted against Config.MaxPerPage
 	Client      string // the client's address, counted against Config.MaxPerClient; empty: not known, not counted
 	LastEventID string // empty on a fresh connection
 }
 
-// A Hub holds the channels and everybody connected to them.
+// A Hub holds the messages of all pages, their channels, and the connections
+// of those.
 type Hub struct {
 	cfg     Config
 	tick    time.Duration
 	metrics *metrics
 	limits  *limits
+	store   *store
+	open    atomic.Int64 // channels
 	parked  atomic.Int64
 	outputs outputs
 
-	// mu guards the channels and the transitions below. It is taken before
-	// any other lock.
-	mu       sync.RWMutex
-	channels map[string]*Channel
-	over     time.Duration  // set before draining is closed
-	serving  sync.WaitGroup // handlers under way; not added to once ended
+	// mu guards the transitions below. It is taken before any other lock.
+	mu      sync.RWMutex
+	over    time.Duration  // set before draining is closed
+	serving sync.WaitGroup // handlers under way; not added to once ended
+
+	// busy are the channels whose queues the clock looks after. busyMu is
+	// taken after a channel's lock.
+	busyMu sync.Mutex
+	busy   []*Channel
 
 	draining chan struct{} // closed when Drain is called
 	last     chan struct{} // closed when the time of the drain is over
@@ -51,101 +52,131 @@ type Hub struct {
 func New(cfg Config) *Hub {
 	h := &Hub{
 		cfg:      cfg.withDefaults(),
-		channels: make(map[string]*Channel),
 		draining: make(chan struct{}),
 		last:     make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
 	h.tick = h.cfg.tick()
 	h.limits = newLimits(&h.cfg)
-	h.metrics = newMetrics(cfg.Registerer, func() float64 {
-		h.mu.RLock()
-		defer h.mu.RUnlock()
-		return float64(len(h.channels))
-	})
+	h.store = newStore(h.cfg.ReplayBytes, h.cfg.Replay)
+	h.metrics = newMetrics(cfg.Registerer,
+		func() float64 { return float64(h.open.Load()) },
+		func() float64 { return float64(h.store.size()) })
 	return h
 }
 
-// Open makes a channel that shows src. Its ring is empty, and complete from
-// coverage on: whatever is published or recorded from now on is all that
-// happened at or after coverage. What is to be replayed must be recorded
-// before anybody may subscribe. An open channel of that name is closed.
-func (h *Hub) Open(name string, src Source, coverage change.Position) *Channel {
-	c := &Channel{hub: h, name: name, src: src}
-	c.ring.coverage = coverage
-	h.mu.Lock()
-	old := h.channels[name]
-	h.channels[name] = c
-	h.mu.Unlock()
-	if old != nil {
-		old.Close()
-	}
+// Open makes a channel of a page that shows src, and, if it carries messages,
+// those of the page. Every message from now on is passed on to it; every one
+// before is replayed to those who ask for it.
+func (h *Hub) Open(page string, src change.Source, carries bool) *Channel {
+	c := &Channel{hub: h, src: src, carries: carries}
+	h.store.open(page, c)
+	h.open.Add(1)
 	return c
 }
 
-func (h *Hub) forget(c *Channel) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.channels[c.name] == c {
-		delete(h.channels, c.name)
+// Begin begins, or begins anew, what Message passes on: everything from a
+// position on. What came before is forgotten, and every subscriber is told.
+func (h *Hub) Begin(from change.Position) {
+	now := time.Now()
+	for _, c := range h.store.restart(from) {
+		c.restart(now)
 	}
 }
 
+// Message keeps a message, encoded as frame without id: line, and publishes it
+// on the channels of its page. A later message with the same page, name and
+// key replaces it for readers that lag or return. It must not be called twice
+// at the same time.
+func (h *Hub) Message(m change.Message, frame []byte) {
+	kept, channels := h.store.add(m, frame)
+	for _, c := range channels {
+		c.pass(kept)
+	}
+}
+
+// Forget forgets the messages of a page up to a position, and all that have
+// come: they are not for those who come to the page from now on.
+func (h *Hub) Forget(page string, upTo change.Position) { h.store.forget(page, upTo) }
+
+// Reached says that every message below or at a position has come, apart from
+// others at exactly that position. It is what the ids of snapshots and pings
+// are made of.
+func (h *Hub) Reached(at change.Position) { h.store.reach(at, time.Now()) }
+
+// catchUpWait is how long a reader waits for a tail that is behind its id.
+const catchUpWait = time.Second
+
 // Serve makes the client of r a subscriber: 200, text/event-stream, a random
-// retry:, what it missed since q.LastEventID, the snapshot, and then whatever
+// retry:, the snapshot, what it missed since q.LastEventID, and then whatever
 // is published. Headers that the caller has set on w are sent, too; those of
 // the stream itself (Content-Type, X-Accel-Buffering) are ours, and
 // Cache-Control, unless it is set.
 //
-// It returns ErrNoChannel before a byte is written, and nil otherwise: at
-// once, if the connection could be taken from net/http, else when the stream
-// has ended. The caller must write nothing after it.
-func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, q Request) error {
-	h.mu.RLock()
-	c := h.channels[q.Channel]
-	h.mu.RUnlock()
-	if c == nil {
-		return ErrNoChannel
-	}
+// It returns at once, if the connection could be taken from net/http, else
+// when the stream has ended. The caller must write nothing after it. The
+// stream of a closed channel ends at once.
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, q Request) {
 	if !h.enter() {
 		h.refuse(w, q, "draining")
-		return nil
+		return
 	}
 	defer h.serving.Done()
 	if r.Method == http.MethodHead {
-		setHeaders(w.Header())
-		w.WriteHeader(http.StatusOK)
-		return nil
+		begin(w)
+		return
 	}
 	if isClosed(h.draining) {
 		h.refused(q, "draining")
 		h.park(w, r, q)
-		return nil
+		return
 	}
 	t, refusal := h.limits.admit(q)
 	if refusal != "" {
 		h.refused(q, refusal)
 		h.park(w, r, q)
-		return nil
+		return
 	}
-	d, ok := c.subscribe(q.LastEventID, time.Now())
+	raw := false
+	defer func() {
+		if !raw {
+			h.limits.release(t)
+		}
+	}()
+	c := q.Channel
+	u, ok := c.subscribe(h.resumed(r.Context(), q))
 	if !ok {
-		h.limits.release(t)
-		return ErrNoChannel
+		begin(w)
+		_, _ = w.Write(h.cfg.retry())
+		return
 	}
-	h.metrics.joined(d.told)
-	d.rest = appendRetry(nil, between(h.cfg.RetryMin, h.cfg.RetryMax))
+	h.metrics.joined(u.recovery)
+	u.rest = [][]byte{h.cfg.retry()}
 
 	cn := h.take(w, r)
-	if cn != nil && h.engine.subscribe(cn, w, r, c, t, d) {
-		return nil
+	if raw = cn != nil && h.engine.subscribe(cn, w, c, t, u); raw {
+		return
 	}
-	defer h.limits.release(t)
 	defer c.unsubscribe()
 	h.metrics.portable.Inc()
 	defer h.metrics.portable.Dec()
-	c.stream(h.output(cn, w, r), d)
-	return nil
+	c.stream(h.output(cn, w, r), u)
+}
+
+// resumed reads the last event id of a request, and waits for a tail that is
+// behind it.
+func (h *Hub) resumed(ctx context.Context, q Request) (id change.EventID, r change.Recovery, now time.Time) {
+	if q.LastEventID == "" {
+		return id, change.Fresh, time.Now()
+	}
+	id, err := change.ParseEventID(q.LastEventID)
+	if err != nil || id.At == 0 {
+		return change.EventID{}, change.Unrecovered, time.Now()
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpWait)
+	defer cancel()
+	h.store.await(q.Channel.topic, id, ctx.Done())
+	return id, change.Recovered, time.Now()
 }
 
 // Park answers with 200 and a long random retry:, sends nothing more, and
@@ -169,15 +200,15 @@ func (h *Hub) park(w http.ResponseWriter, r *http.Request, q Request) {
 	}
 	h.metrics.parked.Inc()
 	stay := between(h.cfg.ParkMin, h.cfg.ParkMax)
-	retry := appendRetry(nil, between(h.cfg.ParkMin, h.cfg.ParkMax))
+	later := retry(h.cfg.ParkMin, h.cfg.ParkMax)
 	cn := h.take(w, r)
-	if cn != nil && h.engine.park(cn, w, r, retry, stay) {
+	if cn != nil && h.engine.park(cn, w, later, stay) {
 		return
 	}
 	defer h.unpark()
 	out := h.output(cn, w, r)
 	defer out.close()
-	if out.write(retry) != nil {
+	if out.write(later) != nil {
 		return
 	}
 	t := time.NewTimer(stay)
@@ -247,98 +278,32 @@ func (h *Hub) clock() {
 			}
 			if now.Sub(expire) > 10*h.tick {
 				expire = now
-				h.mu.RLock()
-				channels := make([]*Channel, 0, len(h.channels))
-				for _, c := range h.channels {
-					channels = append(channels, c)
-				}
-				h.mu.RUnlock()
-				for _, c := range channels {
-					c.expire(now)
-				}
+				h.expire(now)
 			}
 		}
 	}
 }
 
-// Drain ends every stream, spread evenly over the given time, each with a new
-// random retry: before it. Whoever comes meanwhile is parked until the end.
-// Subscribers that cannot be told in time, because their clients do not read,
-// are waited for a second longer.
-// When ctx is done, the rest ends at once and its error is returned. A hub
-// that has been drained serves nobody any more.
-func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
-	h.mu.Lock()
-	if !isClosed(h.draining) {
-		h.over = over
-		close(h.draining)
-	}
-	h.start.Do(func() {}) // nothing starts from here on
-	h.mu.Unlock()
+// look has the clock look after a channel's queue. The caller holds the
+// channel's lock.
+func (h *Hub) look(c *Channel) {
+	h.busyMu.Lock()
+	defer h.busyMu.Unlock()
+	h.busy = append(h.busy, c)
+}
 
-	begun := time.Now()
-	step := time.NewTicker(20 * time.Millisecond)
-	defer step.Stop()
-	for done := false; !done; {
-		select {
-		case <-ctx.Done():
-			done = true
-		case <-h.ended:
-			done = true
-		case now := <-step.C:
-			since := now.Sub(begun)
-			if h.engine != nil {
-				h.engine.drain(float64(since) / float64(over))
-			}
-			gone := h.limits.none()
-			if since < over {
-				done = gone && h.parked.Load() == 0
-				break
-			}
-			h.mu.Lock()
-			shut(h.last)
-			h.mu.Unlock()
-			done = gone || since > over+lastCall
+// expire empties the queues of channels on which nothing happens.
+func (h *Hub) expire(now time.Time) {
+	for _, c := range h.lookedAfter() {
+		if c.expire(now) {
+			h.look(c)
 		}
 	}
-
-	h.mu.Lock()
-	shut(h.ended)
-	h.mu.Unlock()
-	h.outputs.interrupt()
-	if h.engine != nil {
-		h.engine.stop()
-	}
-	gone := make(chan struct{})
-	go func() {
-		h.serving.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
-// lastCall is how long whoever is late at the end of a drain may take to say
-// when to come back: only those whose client does not read take longer.
-const lastCall = time.Second
-
-// shut closes c unless that has been done. It must not be called twice at a
-// time for one channel.
-func shut(c chan struct{}) {
-	if !isClosed(c) {
-		close(c)
-	}
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
+func (h *Hub) lookedAfter() (busy []*Channel) {
+	h.busyMu.Lock()
+	defer h.busyMu.Unlock()
+	busy, h.busy = h.busy, nil
+	return busy
 }

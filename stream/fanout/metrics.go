@@ -2,6 +2,8 @@ package fanout
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"statustail/stream/change"
 )
 
 type metrics struct {
@@ -21,7 +23,7 @@ type metrics struct {
 	replays   *prometheus.CounterVec // by whether recovered
 }
 
-func newMetrics(r prometheus.Registerer, channels func() float64) *metrics {
+func newMetrics(r prometheus.Registerer, channels, kept func() float64) *metrics {
 	counter := func(name, help string) prometheus.CounterOpts {
 		return prometheus.CounterOpts{Namespace: "statustail", Name: name, Help: help}
 	}
@@ -35,8 +37,8 @@ func newMetrics(r prometheus.Registerer, channels func() float64) *metrics {
 			Help:    "From publishing an event to the last write of it by an epoll loop.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14)}),
 		skips:     prometheus.NewCounter(counter("skips_total", "Deliveries not tried because the subscriber's socket was full.")),
-		resumes:   prometheus.NewCounter(counter("resumes_total", "Subscribers that lagged and were brought up to date by replay and a snapshot.")),
-		evictions: prometheus.NewCounterVec(counter("evictions_total", "Subscribers closed by the server, by reason: stuck (took nothing for too long), noise (sent data after the request)."), []string{"reason"}),
+		resumes:   prometheus.NewCounter(counter("resumes_total", "Subscribers that lagged and were brought up to date by a snapshot and what they missed.")),
+		evictions: prometheus.NewCounterVec(counter("evictions_total", "Subscribers closed by the server, by reason: stuck (took too little for too long), noise (sent data after the request)."), []string{"reason"}),
 		refusals:  prometheus.NewCounterVec(counter("refusals_total", "Connections not served, by reason: total, page, client (parked over that limit), parked (too many parked, closed), draining, descriptors (out of them)."), []string{"reason"}),
 		replays:   prometheus.NewCounterVec(counter("replays_total", "Connections with a last event id, by whether everything since was replayed."), []string{"recovered"}),
 	}
@@ -51,17 +53,18 @@ func newMetrics(r prometheus.Registerer, channels func() float64) *metrics {
 	}
 	if r != nil {
 		r.MustRegister(m.subscribers, m.frames, m.bytes, m.writes, m.fanout, m.skips, m.resumes, m.evictions, m.refusals, m.replays,
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "statustail", Name: "channels", Help: "Channels open now."}, channels))
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "statustail", Name: "channels", Help: "Channels open now."}, channels),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "statustail", Name: "message_store_bytes", Help: "Bytes of application events kept for readers that return, of all pages."}, kept))
 	}
 	return m
 }
 
-// joined counts a resume, or not, of a new subscriber.
-func (m *metrics) joined(r recovery) {
+// joined counts a new subscriber that came with an id.
+func (m *metrics) joined(r change.Recovery) {
 	switch r {
-	case recovered:
+	case change.Recovered:
 		m.replays.WithLabelValues("true").Inc()
-	case unrecovered:
+	case change.Unrecovered:
 		m.replays.WithLabelValues("false").Inc()
 	}
 }

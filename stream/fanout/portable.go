@@ -13,7 +13,7 @@ import (
 type output interface {
 	// write sends everything and waits until it is sent. It fails when not a
 	// single byte could be sent for Config.Stuck.
-	write(frames ...[]byte) error
+	write(parts ...[]byte) error
 	// gone is closed when the client has hung up, as far as that shows.
 	gone() <-chan struct{}
 	// interrupt makes a write under way fail. Unlike the others it may be
@@ -67,19 +67,9 @@ var (
 	longAgo  = time.Unix(1, 0)
 )
 
-func setHeaders(h http.Header) {
-	h.Set("Content-Type", "text/event-stream")
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-cache, no-store, no-transform")
-	}
-	h.Set("X-Accel-Buffering", "no")
-	h.Del("Content-Length")
-}
-
 // output begins the answer, on the connection if it has been taken from
 // net/http already, else on w.
 func (h *Hub) output(cn net.Conn, w http.ResponseWriter, r *http.Request) output {
-	setHeaders(w.Header())
 	if cn != nil {
 		o := newConnOutput(h, cn, head(w.Header()))
 		h.outputs.add(o)
@@ -88,13 +78,10 @@ func (h *Hub) output(cn net.Conn, w http.ResponseWriter, r *http.Request) output
 	o := &httpOutput{w: w, r: r, rc: http.NewResponseController(w), hub: h}
 	// The server's ReadTimeout is for requests; it would end the stream.
 	_ = o.rc.SetReadDeadline(time.Time{})
-	w.WriteHeader(http.StatusOK)
+	begin(w)
 	h.outputs.add(o)
 	return o
 }
-
-// A gulp is how much must be taken within Config.Stuck.
-const gulp = 16 << 10
 
 type httpOutput struct {
 	w   http.ResponseWriter
@@ -109,11 +96,11 @@ func (o *httpOutput) interrupt() { _ = o.rc.SetWriteDeadline(longAgo) }
 
 func (o *httpOutput) close() { o.hub.outputs.remove(o) }
 
-func (o *httpOutput) write(frames ...[]byte) error {
+func (o *httpOutput) write(parts ...[]byte) error {
 	unflushed := 0
-	for _, f := range frames {
+	for _, f := range parts {
 		for len(f) > 0 {
-			n := min(len(f), gulp-unflushed)
+			n := min(len(f), enough-unflushed)
 			if unflushed == 0 {
 				if err := o.hub.deadline(o.rc.SetWriteDeadline); err != nil {
 					return err
@@ -123,7 +110,7 @@ func (o *httpOutput) write(frames ...[]byte) error {
 				return err
 			}
 			f = f[n:]
-			if unflushed += n; unflushed == gulp {
+			if unflushed += n; unflushed == enough {
 				if err := o.rc.Flush(); err != nil {
 					return err
 				}
@@ -146,7 +133,7 @@ func (o *httpOutput) write(frames ...[]byte) error {
 const lag = 64 << 10
 
 // stream serves a portable subscriber until it or the channel ends.
-func (c *Channel) stream(out output, d *debt) {
+func (c *Channel) stream(out output, u *catchUp) {
 	defer out.close()
 	h := c.hub
 	ping := time.NewTimer(between(0, h.cfg.Ping))
@@ -154,35 +141,12 @@ func (c *Channel) stream(out output, d *debt) {
 	pinging := false
 	draining := h.draining
 	var leave <-chan time.Time
-	var frames [][]byte
-	for begun := false; ; begun = true {
-		now := time.Now()
-		c.mu.Lock()
-		var pieces []piece
-		if begun {
-			pieces = c.pending(d, now)
-		} else {
-			pieces = c.settle(d, now)
-		}
-		if d.lagged {
-			h.metrics.resumes.Inc()
-		}
-		d.caughtUp(&c.ring)
-		for _, p := range pieces {
-			frames = append(frames, p.data)
-		}
-		if pinging {
-			frames = append(frames, c.pingFrame(now))
-		}
-		wake, closed := c.woken(), c.closed
-		c.mu.Unlock()
-
-		if !c.deliver(out, pieces, pinging, frames) || closed {
+	for {
+		pieces, wake, closed := c.pending(u, pinging)
+		pinging = false
+		if !c.deliver(out, pieces) || closed {
 			return
 		}
-		clear(frames)
-		frames, pinging = frames[:0], false
-
 		select {
 		case <-wake:
 		case <-ping.C:
@@ -194,10 +158,10 @@ func (c *Channel) stream(out output, d *debt) {
 			draining = nil
 			leave = time.After(between(0, h.over))
 		case <-leave:
-			c.sayGoodbye(out)
+			_ = out.write(h.cfg.retry())
 			return
 		case <-h.last:
-			c.sayGoodbye(out)
+			_ = out.write(h.cfg.retry())
 			return
 		case <-h.ended:
 			return
@@ -205,34 +169,64 @@ func (c *Channel) stream(out output, d *debt) {
 	}
 }
 
-// sayGoodbye tells the client when to come back.
-func (c *Channel) sayGoodbye(out output) {
-	cfg := &c.hub.cfg
-	_ = out.write(appendRetry(nil, between(cfg.RetryMin, cfg.RetryMax)))
+// pending is what a portable subscriber is to be sent now, which it then has:
+// the batches since the last time, or, if that is more than a reader that
+// keeps up can have pending, what brings it up to date.
+func (c *Channel) pending(u *catchUp, pinging bool) (pieces []piece, wake <-chan struct{}, closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if recent, ok := c.recent(u); ok {
+		pieces = recent
+	} else {
+		pieces = c.plan(u, now)
+		if u.lagged {
+			c.hub.metrics.resumes.Inc()
+		}
+	}
+	*u = catchUp{step: step{place: c.end()}}
+	if pinging {
+		pieces = append(pieces, piece{parts: [][]byte{c.pingFrame(now)}, frames: 1})
+	}
+	return pieces, c.woken(), c.closed
 }
 
-// deliver writes frames, counts them, and reports whether that worked.
-func (c *Channel) deliver(out output, pieces []piece, pinging bool, frames [][]byte) bool {
-	if len(frames) == 0 {
+// recent lists the batches that a subscriber lacks, unless it needs more than
+// those. The caller holds mu.
+func (c *Channel) recent(u *catchUp) (pieces []piece, ok bool) {
+	q := &c.queue
+	if u.owed || u.cursor < q.first {
+		return nil, false
+	}
+	bytes := 0
+	for _, b := range q.batches[u.cursor-q.first:] {
+		pieces = append(pieces, b.piece())
+		bytes += len(b.parts[0])
+	}
+	return pieces, bytes <= lag || len(pieces) == 1
+}
+
+// deliver writes pieces, counts them, and reports whether that worked.
+func (c *Channel) deliver(out output, pieces []piece) bool {
+	if len(pieces) == 0 {
 		return true
+	}
+	var parts [][]byte
+	events, bytes := 0, 0
+	for _, p := range pieces {
+		events += p.frames
+		for _, part := range p.parts {
+			bytes += len(part)
+			parts = append(parts, part)
+		}
 	}
 	m := c.hub.metrics
 	begun := time.Now()
-	if err := out.write(frames...); err != nil {
+	if err := out.write(parts...); err != nil {
 		if time.Since(begun) >= c.hub.cfg.Stuck {
 			m.evictions.WithLabelValues("stuck").Inc()
 		}
 		return false
-	}
-	events, bytes := 0, 0
-	for _, p := range pieces {
-		events += p.frames
-	}
-	if pinging {
-		events++
-	}
-	for _, f := range frames {
-		bytes += len(f)
 	}
 	m.sent(events, bytes, 1)
 	return true

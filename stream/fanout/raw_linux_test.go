@@ -28,7 +28,7 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
@@ -39,7 +39,7 @@ func heap() uint64 {
 // Whatever comes and goes, in any order, leaves nothing behind.
 func TestChurnLeavesNothing(t *testing.T) {
 	e := newEnv(t, rawKind, Config{MaxPerClient: 1000, MaxPerPage: 100000})
-	c := e.Open("c", source(0), 0)
+	c := e.show(source(0), at(1))
 	round := func(n int) {
 		var wg sync.WaitGroup
 		for w := range 4 {
@@ -72,7 +72,7 @@ func TestChurnLeavesNothing(t *testing.T) {
 			})
 		}
 		for i := range 50 {
-			c.Publish(nil, frames(strconv.Itoa(i)), "", 0, 0)
+			c.state(strconv.Itoa(i))
 		}
 		wg.Wait()
 		eventually(t, "all have left", func() bool { return c.Subscribers() == 0 && e.limits.none() })
@@ -90,12 +90,12 @@ func TestChurnLeavesNothing(t *testing.T) {
 		return d, g
 	}
 	d0, g0 := settled()
-	h0 := heap()
+	h0 := heapBytes()
 	round(4000)
 	eventually(t, "descriptors and goroutines are back", func() bool {
 		return descriptors(t) <= d0 && runtime.NumGoroutine() <= g0
 	})
-	if h := heap(); h > h0+512<<10 {
+	if h := heapBytes(); h > h0+512<<10 {
 		t.Errorf("the heap grew from %d to %d bytes", h0, h)
 	}
 }
@@ -103,7 +103,7 @@ func TestChurnLeavesNothing(t *testing.T) {
 // A delivery makes no system call on a stalled subscriber.
 func TestStalledCostNothing(t *testing.T) {
 	e := newEnv(t, rawKind, Config{Stuck: time.Minute})
-	c := e.Open("c", source(0), 0)
+	c := e.show(source(0), at(1))
 	good := e.join(10)
 	const stalled = 5
 	for range stalled {
@@ -111,7 +111,7 @@ func TestStalledCostNothing(t *testing.T) {
 	}
 	pad := strings.Repeat("-", 100<<10)
 	publish := func(data string) {
-		c.Publish(nil, frames(data), "", 0, 0)
+		c.state(data)
 		for _, cl := range good {
 			cl.want("m " + data)
 		}
@@ -146,7 +146,7 @@ func TestStalledCostNothing(t *testing.T) {
 func TestPingsAreSpread(t *testing.T) {
 	const n = 60
 	e := newEnv(t, rawKind, Config{Ping: 1200 * time.Millisecond})
-	e.Open("c", source(0), 0)
+	e.show(source(0), at(1))
 	var clients []*client
 	for range n {
 		cl := e.connect("", "")
@@ -181,7 +181,7 @@ func TestPingsAreSpread(t *testing.T) {
 // counted, and when there are descriptors again so is everything else.
 func TestOutOfDescriptors(t *testing.T) {
 	e := newEnv(t, rawKind, Config{})
-	c := e.Open("c", source(0), 0)
+	c := e.show(source(0), at(1))
 	cl := e.connect("", "")
 	cl.want("retry")
 	cl.want("init 0 fresh")
@@ -216,7 +216,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	eventually(t, "refusals are counted", func() bool {
 		return value(e.metrics.refusals.WithLabelValues("descriptors")) > 0
 	})
-	c.Publish(nil, frames("a"), "", 0, 0)
+	c.state("a")
 	cl.want("m a")
 	restore()
 	for _, conn := range waiting {
@@ -234,7 +234,7 @@ func TestOutOfDescriptors(t *testing.T) {
 // several leave in one call when the shard is behind.
 func TestBurst(t *testing.T) {
 	e := newEnv(t, rawKind, Config{})
-	c := e.Open("c", source(0), 0)
+	c := e.show(source(0), at(1))
 	const readers, n = 100, 1000
 	var wg sync.WaitGroup
 	for range readers {
@@ -248,12 +248,21 @@ func TestBurst(t *testing.T) {
 		})
 	}
 	for i := range n {
-		c.Publish(nil, frames(strconv.Itoa(i)), "", 0, 0)
+		c.state(strconv.Itoa(i))
 	}
 	wg.Wait()
 	eventually(t, "all is counted", func() bool { return value(e.metrics.frames) == readers*(n+1) })
 	if calls := value(e.metrics.writes); calls >= readers*n/2 {
 		t.Errorf("%v writes for %d events", calls, readers*n)
+	}
+}
+
+// Run it with GOARCH=386, too.
+func TestShareDoesNotOverflow(t *testing.T) {
+	for _, n := range []int{0, 3, 5000, 1 << 20} {
+		if got := share(n, 1e6); got != n {
+			t.Errorf("all of %d are %d", n, got)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type shard struct {
 
 	// The rest is the loop's own.
 	subs   slab
-	debts  map[int32]*debt
+	behind map[int32]*catchUp // what those need whose sockets were full
 	parked map[int32]time.Time
 	tick   int64
 	slots  int64 // ticks from ping to ping
@@ -50,6 +50,7 @@ type shard struct {
 	events  []unix.EpollEvent
 	batches []*batch
 	pieces  []piece
+	frame   [1][]byte
 	buffer  []byte
 	mail    []arrival
 	lanes   []*lane
@@ -84,19 +85,33 @@ func (c *Channel) lane(s *shard) *lane {
 // notify tells the shard to look. The caller holds the channel's mu.
 func (l *lane) notify() {
 	if l != nil && l.count > 0 && l.queued.CompareAndSwap(false, true) {
-		l.shard.mu.Lock()
-		l.shard.due = append(l.shard.due, l)
-		l.shard.mu.Unlock()
+		l.shard.add(l)
 		l.shard.wake()
 	}
 }
 
+func (s *shard) add(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.due = append(s.due, l)
+}
+
+// enter counts a subscriber of the channel into its lane in a shard.
+func (c *Channel) enter(s *shard) *lane {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.lane(s)
+	l.count++
+	return l
+}
+
 // leave counts one out.
 func (l *lane) leave() {
-	l.channel.mu.Lock()
+	c := l.channel
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	l.count--
-	l.channel.readers--
-	l.channel.mu.Unlock()
+	c.readers--
 }
 
 func newShard(h *Hub, index int) (*shard, error) {
@@ -113,7 +128,7 @@ func newShard(h *Hub, index int) (*shard, error) {
 		slots: slots, offset: rand.Int64N(slots),
 		hub: h, index: index, epfd: epfd, epoll: os.NewFile(uintptr(epfd), "epoll"),
 		stopped: make(chan struct{}),
-		debts:   make(map[int32]*debt),
+		behind:  make(map[int32]*catchUp),
 		parked:  make(map[int32]time.Time),
 		events:  make([]unix.EpollEvent, 256),
 	}
@@ -138,15 +153,20 @@ func newShard(h *Hub, index int) (*shard, error) {
 // receive puts a descriptor into the shard's hands, or returns false when it
 // takes none any more.
 func (s *shard) receive(a arrival) bool {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return false
+	taken := s.post(a)
+	if taken {
+		s.wake()
 	}
-	s.inbox = append(s.inbox, a)
-	s.mu.Unlock()
-	s.wake()
-	return true
+	return taken
+}
+
+func (s *shard) post(a arrival) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.inbox = append(s.inbox, a)
+	}
+	return !s.closed
 }
 
 var one = []byte{1, 0, 0, 0, 0, 0, 0, 0}
@@ -207,12 +227,9 @@ func (s *shard) asked() bool {
 // work does what others have asked for, and reports whether there was
 // anything.
 func (s *shard) work() bool {
-	s.mu.Lock()
-	mail, lanes := s.inbox, s.due
-	s.inbox, s.due = s.mail[:0], s.lanes[:0]
-	s.mu.Unlock()
+	mail, lanes := s.collect()
 	for _, a := range mail {
-		s.add(a)
+		s.admit(a)
 	}
 	for _, l := range lanes {
 		s.fanOut(l)
@@ -240,6 +257,15 @@ func (s *shard) work() bool {
 	return busy
 }
 
+// collect takes what has come in.
+func (s *shard) collect() (mail []arrival, lanes []*lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mail, lanes = s.inbox, s.due
+	s.inbox, s.due = s.mail[:0], s.lanes[:0]
+	return mail, lanes
+}
+
 // count passes on what was counted since the last time.
 func (s *shard) count() {
 	if s.calls > 0 {
@@ -259,18 +285,18 @@ func (s *shard) watch(op int, i int32, u *sub) error {
 	return unix.EpollCtl(s.epfd, op, int(u.fd), &ev)
 }
 
-func (s *shard) add(a arrival) {
-	i, u := s.subs.add(sub{fd: int32(a.fd), lane: a.lane, ticket: a.ticket, cursor: a.cursor, stall: a.debt != nil})
+func (s *shard) admit(a arrival) {
+	i, u := s.subs.add(sub{fd: int32(a.fd), lane: a.lane, ticket: a.ticket, place: a.place, stall: a.needs != nil})
 	if l := a.lane; l == nil {
 		s.parked[i] = a.until
 	} else {
 		if len(l.members) == 0 {
-			l.done = a.cursor
+			l.done = a.place.cursor
 		}
 		u.member = int32(len(l.members))
 		l.members = append(l.members, i)
-		if a.debt != nil {
-			s.debts[i] = a.debt
+		if a.needs != nil {
+			s.behind[i] = a.needs
 		}
 	}
 	if err := s.watch(unix.EPOLL_CTL_ADD, i, u); err != nil {
@@ -287,7 +313,7 @@ func (s *shard) add(a arrival) {
 // close ends a sub. Nobody else may have its descriptor.
 func (s *shard) close(i int32, u *sub) {
 	_ = unix.Close(int(u.fd))
-	delete(s.debts, i)
+	delete(s.behind, i)
 	if l := u.lane; l != nil {
 		last := len(l.members) - 1
 		moved := l.members[last]
@@ -331,7 +357,7 @@ func (s *shard) handle(n int) {
 			continue
 		}
 		if ev.Events&unix.EPOLLOUT != 0 && u.stall {
-			s.pay(i, u)
+			s.resume(i, u)
 		}
 	}
 }
@@ -361,15 +387,20 @@ func (s *shard) listen(i int32, u *sub) bool {
 	}
 }
 
-// end closes everything.
-func (s *shard) end() {
+// shut takes nothing any more, and returns what has come.
+func (s *shard) shut() []arrival {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
 	mail := s.inbox
 	s.inbox, s.due = nil, nil
-	s.mu.Unlock()
-	for _, a := range mail {
-		s.add(a)
+	return mail
+}
+
+// end closes everything.
+func (s *shard) end() {
+	for _, a := range s.shut() {
+		s.admit(a)
 	}
 	for i := range s.subs.end() {
 		if u := s.subs.at(i); u != nil {

@@ -1,17 +1,17 @@
 package fanout
 
 // A sub is a raw subscriber, or a parked connection. There may be tens of
-// thousands, so it holds nothing that could be held elsewhere: what it is
-// owed when it is stalled is in shard.debts, when it stops being parked in
+// thousands, so it holds nothing that could be held elsewhere: what it needs
+// when it is stalled is in shard.behind, when it stops being parked in
 // shard.parked.
 type sub struct {
+	place
 	lane   *lane // nil when parked
 	ticket ticket
-	cursor uint64 // the number of the first batch not yet given
 	fd     int32  // -1: nobody is here
 	member int32  // where it stands in lane.members
 	noise  uint16 // bytes received after the request
-	stall  bool   // the socket was full: see shard.debts
+	stall  bool   // the socket was full: see shard.behind
 }
 
 // A slab stores subs by number, in chunks, so that it can grow without

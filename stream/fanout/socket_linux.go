@@ -29,30 +29,39 @@ func send(fd int, b []byte) (int, unix.Errno) {
 	}
 }
 
-// maxPieces is how many pieces go into one call; Linux takes 1024.
-const maxPieces = 256
+// maxParts is how many parts go into one call; Linux takes 1024.
+const maxParts = 256
 
 // sendAll writes as much of pieces as the socket takes.
 func sendAll(fd int, pieces []piece) (total int, errno unix.Errno) {
-	for len(pieces) > 0 {
-		batch := pieces[:min(len(pieces), maxPieces)]
-		pieces = pieces[len(batch):]
-		buffers := make([][]byte, len(batch))
-		want := 0
-		for i, p := range batch {
-			buffers[i] = p.data
-			want += len(p.data)
+	buffers := make([][]byte, 0, min(4*len(pieces), maxParts))
+	want := 0
+	flush := func() bool {
+		if want == 0 {
+			return true
 		}
 		n, err := unix.SendmsgBuffers(fd, buffers, nil, nil, sendFlags)
 		if err != nil {
-			errno, _ := err.(unix.Errno)
-			return total, errno
+			errno, _ = err.(unix.Errno)
+			return false
 		}
 		if total += n; n < want {
-			return total, unix.EAGAIN
+			errno = unix.EAGAIN
+		}
+		buffers, want = buffers[:0], 0
+		return errno == 0
+	}
+	for _, p := range pieces {
+		for _, part := range p.parts {
+			buffers = append(buffers, part)
+			want += len(part)
+			if len(buffers) == maxParts && !flush() {
+				return total, errno
+			}
 		}
 	}
-	return total, 0
+	flush()
+	return total, errno
 }
 
 // receive reads into b what is there; 0 is the end.

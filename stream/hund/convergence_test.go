@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"statustail/stream/change"
 	"statustail/stream/hund/hundtest"
 	"statustail/stream/markdown"
 	"statustail/stream/status"
@@ -36,7 +38,31 @@ type follower struct {
 	scope  string
 	view   status.View
 	client hundtest.Client
+	state  *State
 	seen   map[status.EventKind]bool
+}
+
+func freshState(t *testing.T, v status.View) *State {
+	s := new(State)
+	s.take(t, initFrame(Encoder{}, v, change.Moment{Now: v.At}, change.Fresh))
+	return s
+}
+
+func (s *State) take(t *testing.T, raw []byte) {
+	t.Helper()
+	name, data := parseFrame(t, raw)
+	if _, err := s.Apply(name, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// knows is what a state knows, apart from what moves with the clock and from
+// the order of the issues.
+func (s *State) knows() string {
+	after := *s.Snapshot
+	after.PercentUptime, after.IncidentFreeStreak, after.IncidentFreeSince = 0, 0, nil
+	after.Issues = slices.SortedFunc(slices.Values(after.Issues), func(a, b Issue) int { return strings.Compare(a.ID, b.ID) })
+	return string(marshal(after))
 }
 
 func narrowed(v status.View, scope string) (status.View, bool) {
@@ -48,7 +74,7 @@ func narrowed(v status.View, scope string) (status.View, bool) {
 
 func fresh(t *testing.T, v status.View, now time.Time) hundtest.Client {
 	var c hundtest.Client
-	apply(t, &c, Encoder{}.Init(v, now, nil, time.Time{}))
+	apply(t, &c, initFrame(Encoder{}, v, change.Moment{Now: now}, change.Fresh))
 	return c
 }
 
@@ -64,8 +90,12 @@ func (f *follower) step(t *testing.T, v status.View) bool {
 	for _, e := range events {
 		f.seen[e.Kind] = true
 	}
-	for _, raw := range (Encoder{}).Events(v, events, v.At, time.Time{}) {
+	for _, raw := range eventFrames(v, events) {
 		apply(t, &f.client, raw)
+		f.state.take(t, raw)
+	}
+	if got, want := f.state.knows(), freshState(t, v).knows(); got != want {
+		t.Fatalf("State diverged after %v:\n%s\n%s", kinds(events), got, want)
 	}
 	want := fresh(t, v, v.At)
 	if len(events) == 0 {
@@ -112,7 +142,7 @@ func TestConvergence(t *testing.T) {
 				w.addComponent()
 			}
 			start := w.view()
-			followers := []*follower{{seen: seen, view: start, client: fresh(t, start, w.now)}}
+			followers := []*follower{{seen: seen, view: start, client: fresh(t, start, w.now), state: freshState(t, start)}}
 			for range 60 {
 				for range 1 + w.rand.IntN(4) {
 					w.mutate()
@@ -122,7 +152,7 @@ func TestConvergence(t *testing.T) {
 				for _, c := range v.Components {
 					if !slices.ContainsFunc(followers, func(f *follower) bool { return f.scope == c.ID }) {
 						scoped, _ := v.Component(c.ID)
-						followers = append(followers, &follower{seen: seen, scope: c.ID, view: scoped, client: fresh(t, scoped, w.now)})
+						followers = append(followers, &follower{seen: seen, scope: c.ID, view: scoped, client: fresh(t, scoped, w.now), state: freshState(t, scoped)})
 					}
 				}
 			}

@@ -3,143 +3,162 @@ package hund
 import (
 	"time"
 
+	"statustail/stream/change"
 	"statustail/stream/status"
 )
 
-// common is the state that every event carries.
-type common struct {
-	State              *string `json:"state"`
+// Common is the state that every event of the protocol carries.
+type Common struct {
+	State              *string `json:"state"` // operational, degraded, outage; nil: not known
 	PercentUptime      float64 `json:"percent_uptime"`
-	IncidentFreeStreak int64   `json:"incident_free_streak"`
+	IncidentFreeStreak int64   `json:"incident_free_streak"` // seconds
 }
 
-func commonOf(v status.View, now time.Time) common {
-	return common{
+func commonOf(v status.View, now time.Time) Common {
+	return Common{
 		State:              threeWords(v.State),
 		PercentUptime:      v.PercentUptime(now),
 		IncidentFreeStreak: int64(v.IncidentFreeStreak(now) / time.Second),
 	}
 }
 
-type freshness struct {
+// Freshness says whether the server knows what is true, and if not, since
+// when.
+type Freshness struct {
 	Live       bool   `json:"live"`
-	StaleSince *int64 `json:"stale_since,omitempty"`
+	StaleSince *int64 `json:"stale_since,omitempty"` // Unix seconds, like every time here
 }
 
-func freshnessOf(stale time.Time) freshness {
-	return freshness{Live: stale.IsZero(), StaleSince: unix(stale)}
+func freshnessOf(m change.Moment) Freshness {
+	return Freshness{Live: m.StaleSince.IsZero(), StaleSince: unix(m.StaleSince)}
 }
 
-type ping struct {
-	common
+// A Ping is the data of ping_event.
+type Ping struct {
+	Common
 	At int64 `json:"at"`
-	freshness
+	Freshness
 }
 
-// document is the data of init_event, and of state.json.
-type document struct {
-	common
+// A Snapshot is the data of init_event, and of state.json: the whole state.
+type Snapshot struct {
+	Common
+	// Recovered is whether every message after the id that the client came
+	// with follows; nil where there was none.
+	Recovered *bool `json:"recovered,omitempty"`
+	Facts
+}
+
+// Facts are what a snapshot says that the clock alone does not change.
+type Facts struct {
 	IncidentFreeSince *int64      `json:"incident_free_since"`
-	Page              page        `json:"page"`
-	Components        []component `json:"components"`
-	Issues            []issue     `json:"issues"`
-	PingInterval      float64     `json:"ping_interval,omitempty"`
-	Recovered         *bool       `json:"recovered,omitempty"`
-	freshness
+	Page              Page        `json:"page"`
+	Components        []Component `json:"components"`
+	Issues            []Issue     `json:"issues"`                  // standing and upcoming, newest first
+	PingInterval      float64     `json:"ping_interval,omitempty"` // seconds
+	// Truncated says that updates or bodies of issues were shortened to fit.
+	Truncated bool `json:"truncated,omitempty"`
+	Freshness
 }
 
-type page struct {
+// A Page is what identifies a status page.
+type Page struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
 	URL    string `json:"url"`
 	Locale string `json:"locale"`
 }
 
-type component struct {
+// A Component is one of a page's list, whose states have five words.
+type Component struct {
 	ID          string  `json:"id"`
 	Name        string  `json:"name"`
-	Description *string `json:"description"`
+	Description *string `json:"description"` // HTML
 	Group       string  `json:"group"`
 	State       *string `json:"state"`
 }
 
-type issue struct {
+// An Issue is an incident, a maintenance or a word of information.
+type Issue struct {
 	ID         string           `json:"id"`
 	Title      string           `json:"title"`
-	Body       string           `json:"body"`
+	Body       string           `json:"body"` // HTML
 	BodyText   string           `json:"body_text"`
 	Label      string           `json:"label"`
 	Kind       string           `json:"kind"`
 	State      *string          `json:"state"`
-	Progress   *int             `json:"progress"`
-	Components []issueComponent `json:"components"`
+	Progress   *int             `json:"progress"` // 0 to 100
+	Components []IssueComponent `json:"components"`
 	Standing   bool             `json:"standing"`
 	Scheduled  bool             `json:"scheduled"`
 	CreatedAt  int64            `json:"created_at"`
 	StartsAt   *int64           `json:"starts_at,omitempty"`
 	EndsAt     *int64           `json:"ends_at,omitempty"`
-	Updates    []update         `json:"updates"`
+	Updates    []Update         `json:"updates"` // newest first
+	Truncated  bool             `json:"truncated,omitempty"`
 }
 
-type issueComponent struct {
+// An IssueComponent is a component that an issue names, with a state of Hund's
+// three words.
+type IssueComponent struct {
 	ID          string  `json:"id"`
 	Name        string  `json:"name"`
-	Description *string `json:"description"`
+	Description *string `json:"description"` // HTML
 	State       *string `json:"state"`
 }
 
-type update struct {
+// An Update is one entry of an issue's story.
+type Update struct {
 	ID        string  `json:"id"`
 	IssueID   string  `json:"issue_id"`
-	Body      string  `json:"body"`
+	Body      string  `json:"body"` // HTML
 	BodyText  string  `json:"body_text"`
 	Label     string  `json:"label"`
 	State     *string `json:"state"`
 	CreatedAt int64   `json:"created_at"`
-	Issue     *issue  `json:"issue,omitempty"`
+	Issue     *Issue  `json:"issue,omitempty"` // with issue_reopened
 }
 
-func (e Encoder) document(v status.View, now, stale time.Time) document {
-	doc := document{
-		common:            commonOf(v, now),
+func (e Encoder) facts(v status.View, m change.Moment) Facts {
+	facts := Facts{
 		IncidentFreeSince: unix(v.LastIncident()),
-		Page:              page{v.Page.ID, v.Page.Name, v.Page.URL, v.Page.Locale},
-		Components:        make([]component, 0, len(v.Components)),
-		Issues:            make([]issue, 0, len(v.Issues)),
+		Page:              Page{v.Page.ID, v.Page.Name, v.Page.URL, v.Page.Locale},
+		Components:        make([]Component, 0, len(v.Components)),
+		Issues:            make([]Issue, 0, len(v.Issues)),
 		PingInterval:      e.PingInterval.Seconds(),
-		freshness:         freshnessOf(stale),
+		Freshness:         freshnessOf(m),
 	}
 	for _, c := range v.Components {
-		doc.Components = append(doc.Components, componentOf(c))
+		facts.Components = append(facts.Components, componentOf(c))
 	}
 	for _, iv := range v.Issues {
-		doc.Issues = append(doc.Issues, issueOf(iv))
+		facts.Issues = append(facts.Issues, issueOf(iv))
 	}
-	return doc
+	return facts
 }
 
-func componentOf(c status.ComponentView) component {
-	return component{
+func componentOf(c status.ComponentView) Component {
+	return Component{
 		ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML.String()), Group: c.Group,
 		State: fiveWords(c),
 	}
 }
 
-func issueOf(iv status.IssueView) issue {
-	is := issue{
+func issueOf(iv status.IssueView) Issue {
+	is := Issue{
 		ID: iv.ID, Title: iv.Title, Body: iv.Body.HTML.String(), BodyText: iv.Body.Plain,
 		Label: iv.Label, Kind: string(iv.Kind), State: orNull(iv.State.String()), Progress: iv.Progress,
-		Components: make([]issueComponent, 0, len(iv.Affected)),
+		Components: make([]IssueComponent, 0, len(iv.Affected)),
 		Standing:   iv.Phase == status.Standing,
 		Scheduled:  iv.Schedule != nil,
 		CreatedAt:  iv.CreatedAt.Unix(),
-		Updates:    make([]update, 0, len(iv.Updates)),
+		Updates:    make([]Update, 0, len(iv.Updates)),
 	}
 	if iv.Schedule != nil {
 		is.StartsAt, is.EndsAt = unix(iv.Schedule.StartsAt), unix(iv.Schedule.EndsAt)
 	}
 	for _, c := range iv.Affected {
-		is.Components = append(is.Components, issueComponent{
+		is.Components = append(is.Components, IssueComponent{
 			ID: c.ID, Name: c.Name, Description: orNull(c.Description.HTML.String()), State: threeWords(c.State),
 		})
 	}
@@ -149,8 +168,8 @@ func issueOf(iv status.IssueView) issue {
 	return is
 }
 
-func updateOf(issueID string, u status.Update) update {
-	return update{
+func updateOf(issueID string, u status.Update) Update {
+	return Update{
 		ID: u.ID, IssueID: issueID, Body: u.Body.HTML.String(), BodyText: u.Body.Plain, Label: u.Label,
 		State: orNull(u.State.String()), CreatedAt: u.CreatedAt.Unix(),
 	}

@@ -6,25 +6,33 @@ import (
 	"statustail/stream/status"
 )
 
-type event struct {
-	common
-	Status *statusChange `json:"status,omitempty"`
-	Issue  *issue        `json:"issue,omitempty"`
-	Update *update       `json:"update,omitempty"`
+// An Event is the data of every event of the protocol that is neither
+// init_event nor ping_event.
+type Event struct {
+	Common
+	Status *StatusChange `json:"status,omitempty"`
+	Issue  *Issue        `json:"issue,omitempty"`
+	Update *Update       `json:"update,omitempty"`
 }
 
-// statusChange names a component and its state: in Hund's words beside it, in
-// the component list's words inside.
-type statusChange struct {
+// A StatusChange names a component and its state: in Hund's words beside it,
+// in the component list's words inside.
+type StatusChange struct {
 	ComponentID string    `json:"component_id"`
-	Component   component `json:"component"`
+	Component   Component `json:"component"`
 	State       *string   `json:"state"`
 }
 
-func eventOf(v status.View, ev status.Event, now time.Time) event {
-	out := event{common: commonOf(v, now)}
+// Dropped is the data of messages_dropped.
+type Dropped struct {
+	// Count is how many messages were left out of what follows a resume.
+	Count int `json:"count"`
+}
+
+func eventOf(v status.View, ev status.Event, now time.Time) Event {
+	out := Event{Common: commonOf(v, now)}
 	if c := ev.Component; c != nil {
-		out.Status = &statusChange{ComponentID: c.ID, Component: componentOf(*c), State: threeWords(c.State)}
+		out.Status = &StatusChange{ComponentID: c.ID, Component: componentOf(*c), State: threeWords(c.State)}
 	}
 	if ev.Issue == nil {
 		return out
@@ -46,7 +54,7 @@ func eventOf(v status.View, ev status.Event, now time.Time) event {
 
 // reopening is the update of issue_reopened, with the whole issue inside.
 // Where somebody reopened an issue without a word, it is an empty update.
-func reopening(ev status.Event) *update {
+func reopening(ev status.Event) *Update {
 	u := status.Update{CreatedAt: ev.Issue.UpdatedAt}
 	if u.CreatedAt.IsZero() {
 		u.CreatedAt = ev.Issue.CreatedAt

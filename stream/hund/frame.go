@@ -1,5 +1,10 @@
 package hund
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // frame is one event of an SSE stream. encoding/json writes no raw line
 // break, so that the data is one line and no text can forge a frame.
 func frame(name string, data any) []byte {
@@ -12,5 +17,16 @@ func rawFrame(name string, data []byte) []byte {
 	out = append(out, name...)
 	out = append(out, "\ndata: "...)
 	out = append(out, data...)
-	return append(out, "\n\n"...)
+	return append(out, frameEnd...)
+}
+
+var frameEnd = []byte("\n\n")
+
+// marshal encodes what cannot fail: plain structs of strings and numbers.
+func marshal(v any) []byte {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err))
+	}
+	return encoded
 }

@@ -6,9 +6,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"statustail/stream/change"
 	"statustail/stream/markdown"
 	"statustail/stream/schema"
 	"statustail/stream/status"
@@ -65,19 +67,36 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
+// initFrame is init_event in one piece.
+func initFrame(e Encoder, v status.View, m change.Moment, r change.Recovery) []byte {
+	return slices.Concat(e.Init(v, e.Facts(v, m), m, r)...)
+}
+
+// eventFrames encodes differences as they leave the server.
+func eventFrames(v status.View, events []status.Event) (frames [][]byte) {
+	e, m := Encoder{}, change.Moment{Now: v.At}
+	for _, ev := range events {
+		if ev.Kind == status.Init {
+			frames = append(frames, initFrame(e, v, m, change.Fresh))
+		} else {
+			frames = append(frames, e.Event(v, ev, m))
+		}
+	}
+	return frames
+}
+
 func TestGoldenInit(t *testing.T) {
 	page := samplePage()
 	v := page.At(noon)
-	yes, no := true, false
 	e := Encoder{PingInterval: time.Minute}
 	var all []byte
-	all = append(all, e.Init(v, noon, nil, time.Time{})...)
-	all = append(all, e.Init(v, noon.Add(time.Second), &yes, time.Time{})...)
-	all = append(all, e.Init(v, noon, &no, at(-1))...)
+	all = append(all, initFrame(e, v, change.Moment{Now: noon}, change.Fresh)...)
+	all = append(all, initFrame(e, v, change.Moment{Now: noon.Add(time.Second)}, change.Recovered)...)
+	all = append(all, initFrame(e, v, change.Moment{Now: noon, StaleSince: at(-1)}, change.Unrecovered)...)
 	api, _ := v.Component("api")
-	all = append(all, e.Init(api, noon, nil, time.Time{})...)
+	all = append(all, initFrame(e, api, change.Moment{Now: noon}, change.Fresh)...)
 	nothing := status.Page{ID: "empty", Name: "Empty"}
-	all = append(all, e.Init(nothing.At(noon), noon, nil, time.Time{})...)
+	all = append(all, initFrame(e, nothing.At(noon), change.Moment{Now: noon}, change.Fresh)...)
 	golden(t, "init.sse", all)
 }
 
@@ -117,42 +136,51 @@ func TestGoldenEvents(t *testing.T) {
 		next.Issues = append([]status.Issue(nil), page.Issues...)
 		step(&next)
 		v := next.At(at(when[i]))
-		for _, f := range (Encoder{}).Events(v, status.Diff(view, v), v.At, time.Time{}) {
+		for _, f := range eventFrames(v, status.Diff(view, v)) {
 			all = append(all, f...)
 		}
 		page, view = next, v
 	}
-	all = append(all, Encoder{}.Ping(view, at(64), time.Time{})...)
-	all = append(all, Encoder{}.Ping(view, at(65), at(64))...)
+	all = append(all, Encoder{}.Ping(view, change.Moment{Now: at(64)})...)
+	all = append(all, Encoder{}.Ping(view, change.Moment{Now: at(65), StaleSince: at(64)})...)
 	all = append(all, Encoder{}.Message("deploy.done", []byte(`{"version":"1.2"}`))...)
+	all = append(all, Encoder{}.Dropped(17)...)
 	golden(t, "events.sse", all)
 }
 
 func TestState(t *testing.T) {
 	page := samplePage()
-	v := page.At(noon)
+	v, m := page.At(noon), change.Moment{Now: noon}
 	e := Encoder{PingInterval: time.Minute}
-	_, data := parseFrame(t, e.Init(v, noon, nil, time.Time{}))
-	if got := e.State(v, noon, time.Time{}); !bytes.Equal(got, data) || !json.Valid(got) {
+	_, data := parseFrame(t, initFrame(e, v, m, change.Fresh))
+	if got := slices.Concat(e.State(v, e.Facts(v, m), m)...); !bytes.Equal(got, data) || !json.Valid(got) {
 		t.Errorf("state.json is not the data of init_event:\n%s\n%s", got, data)
 	}
 }
 
-func TestETag(t *testing.T) {
+func TestTag(t *testing.T) {
 	page := samplePage()
 	page.Issues[0].ResolvedAt = at(-5) // no incident stands: the streak runs
-	e := Encoder{}
+	tag := func(v status.View, stale time.Time) string {
+		return Encoder{}.Tag(v, Encoder{}.Facts(v, change.Moment{Now: v.At, StaleSince: stale}))
+	}
 	v := page.At(noon)
-	tag := e.ETag(v, time.Time{})
-	if later := page.At(at(3)); e.ETag(later, time.Time{}) != tag || later.PercentUptime(at(3)) == v.PercentUptime(noon) && later.IncidentFreeStreak(at(3)) == v.IncidentFreeStreak(noon) {
+	first := tag(v, time.Time{})
+	if later := page.At(at(3)); tag(later, time.Time{}) != first || later.PercentUptime(at(3)) == v.PercentUptime(noon) && later.IncidentFreeStreak(at(3)) == v.IncidentFreeStreak(noon) {
 		t.Error("the tag moved with the clock")
 	}
-	if e.ETag(v, at(-1)) == tag {
+	if tag(v, at(-1)) == first {
 		t.Error("the tag does not tell stale from live")
 	}
 	page.Components[0].State = status.Degraded
-	if e.ETag(page.At(noon), time.Time{}) == tag {
+	if tag(page.At(noon), time.Time{}) == first {
 		t.Error("the tag did not change with a component")
+	}
+	page = samplePage()
+	down := tag(page.At(noon), time.Time{})
+	page.Issues[0].State = status.Outage // of the page, and of no component that is listed
+	if tag(page.At(noon), time.Time{}) == down {
+		t.Error("the tag did not change with the page's state")
 	}
 }
 

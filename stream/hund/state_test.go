@@ -2,8 +2,10 @@ package hund
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
-	"time"
+
+	"statustail/stream/change"
 )
 
 // The last incident of a page that has had none was never, though its streak
@@ -15,7 +17,8 @@ func TestNoIncidentYet(t *testing.T) {
 		Since  *int64 `json:"incident_free_since"`
 		Streak int64  `json:"incident_free_streak"`
 	}
-	if err := json.Unmarshal(Encoder{}.State(page.At(noon), noon, time.Time{}), &state); err != nil {
+	v, m := page.At(noon), change.Moment{Now: noon}
+	if err := json.Unmarshal(slices.Concat(Encoder{}.State(v, Encoder{}.Facts(v, m), m)...), &state); err != nil {
 		t.Fatal(err)
 	}
 	if state.Since != nil || state.Streak != 3*24*60*60 {

@@ -9,7 +9,6 @@
 package live
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -20,58 +19,51 @@ import (
 	"statustail/stream/status"
 )
 
-// ErrNotFound says that there is no such page, component or host.
+// ErrNotFound says that there is no such page, component, host or issue.
 var ErrNotFound = errors.New("not found")
 
 // ErrUnavailable says that the page is not in memory and the database cannot
 // be asked at the moment.
 var ErrUnavailable = errors.New("the database cannot be reached, and the page is not in memory")
 
-// A Loader reads the truth. Implementations must be safe for concurrent use.
-type Loader interface {
-	// Load reads whole pages as they were at or after the position after.
-	// Pages that do not exist are missing from the result. at is an upper
-	// bound of what was read: nothing newer than it is reflected.
-	Load(ctx context.Context, slugs []string, after change.Position) (pages map[string]status.Page, at change.Position, err error)
-	// PageByHost finds the page that lists a host, in lower case and without
-	// a port, among its own.
-	PageByHost(ctx context.Context, host string) (slug string, found bool, err error)
-}
-
-// An Encoder turns views and differences into frames. It must be pure.
+// An Encoder turns views and differences into frames without id: lines. It
+// must be pure.
 type Encoder interface {
-	Init(v status.View, now time.Time, recovered *bool, stale time.Time) []byte
-	Events(v status.View, events []status.Event, now, stale time.Time) [][]byte
-	Ping(v status.View, now, stale time.Time) []byte
+	// Facts encodes what of the state does not change with the clock alone.
+	// Init and State put the rest before it. They return parts, of which the
+	// facts are one.
+	Facts(v status.View, m change.Moment) []byte
+	Init(v status.View, facts []byte, m change.Moment, r change.Recovery) [][]byte
+	State(v status.View, facts []byte, m change.Moment) [][]byte
+	// Tag is the same for equivalent states.
+	Tag(v status.View, facts []byte) string
+
+	Event(v status.View, e status.Event, m change.Moment) []byte
+	Ping(v status.View, m change.Moment) []byte
 	Message(name string, data []byte) []byte
+	Dropped(n int) []byte
 }
 
-// A Channel is where the frames of one stream are published. Its methods
-// must not block on subscribers and must not call back, except that it may
-// ask the source at any time.
+// A Channel is where one stream is published. Its methods must not block on
+// subscribers and must not call back, except that it may ask the source at any
+// time.
 type Channel interface {
-	// Publish appends frames, to be sent and replayed, and replaces the
-	// source (nil: unchanged) in one critical section. upto is an upper
-	// bound of the positions that the frames reflect; id, unless zero, is
-	// what a subscriber that has the last frame has everything up to. With a
-	// key, a later frame of that key replaces this one for readers that lag.
-	Publish(src Source, frames [][]byte, key string, upto, id change.Position)
-	// Record appends frames for replay only.
-	Record(frames [][]byte, key string, upto, id change.Position)
-	// Hole says that what was published between the last frame and from may
-	// be incomplete.
-	Hole(from change.Position)
+	Publish(change.Publication)
 	// Close ends the stream of every subscriber.
 	Close()
 	Subscribers() int
 }
 
-// A Source says what a channel shows at the moment. Its methods are quick
-// and take no locks that are held while publishing.
-type Source interface {
-	Snapshot(now time.Time, recovered *bool) []byte
-	Ping(now time.Time) []byte
-	Settled() change.Position
+// Messages keeps what applications say, for those who watch and those who
+// return. All calls but Forget come from the follower.
+type Messages interface {
+	// Begin says that every message at or after from will come, and that
+	// those before it are lost.
+	Begin(from change.Position)
+	Message(m change.Message, frame []byte)
+	// Forget forgets the messages of a page up to a position.
+	Forget(page string, upTo change.Position)
+	Reached(at change.Position)
 }
 
 // Config is what New needs. Zero durations and counts get the defaults that
@@ -79,9 +71,9 @@ type Source interface {
 type Config struct {
 	Loader  Loader
 	Encoder Encoder
-	// Open opens the channel of a stream; coverage is where what it can
-	// replay begins.
-	Open func(name string, src Source, coverage change.Position) Channel
+	// Open opens a stream of a page. The page's own carries its messages.
+	Open     func(page string, src change.Source, messages bool) Channel
+	Messages Messages
 
 	Logger     *slog.Logger          // nil: discard
 	Registerer prometheus.Registerer // nil: no metrics
@@ -91,15 +83,13 @@ type Config struct {
 
 	Debounce    time.Duration // least time between two reloads of a page: 200 ms
 	Safety      time.Duration // a reload of each page even with no hint: 30 s, jittered
+	Trusted     time.Duration // that while hints are trusted: 5 min; see Pages.Trust
 	Linger      time.Duration // how long a page outlives its last subscriber: 60 s
-	Patience    time.Duration // how long Open waits for the first catch-up and a load: 10 s
-	MessageWait time.Duration // how long a message waits for an earlier hint's reload: 1 s
+	Patience    time.Duration // how long Open, Host and Issue wait for an answer: 10 s
 	Grace       time.Duration // how long an outage may last before it shows: 5 s
-	Retry       time.Duration // first pause after a failed load, doubled to 16 times it: 500 ms
+	Retry       time.Duration // first pause of what could not be read, doubled to 16 times it: 500 ms
 	Concurrency int           // loads at the database at once: 4
 	Batch       int           // pages in one load at most: 200
-	Replay      time.Duration // age of the oldest message kept for replay: 10 min
-	ReplayBytes int           // bytes of messages kept for replay: 64 MiB
 }
 
 // An Activity is one line of the operators' log.
@@ -118,20 +108,16 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.Debounce, 200*time.Millisecond)
 	def(&c.Safety, 30*time.Second)
+	def(&c.Trusted, 5*time.Minute)
 	def(&c.Linger, 60*time.Second)
 	def(&c.Patience, 10*time.Second)
-	def(&c.MessageWait, time.Second)
 	def(&c.Grace, 5*time.Second)
 	def(&c.Retry, 500*time.Millisecond)
-	def(&c.Replay, 10*time.Minute)
 	if c.Concurrency == 0 {
 		c.Concurrency = 4
 	}
 	if c.Batch == 0 {
 		c.Batch = 200
-	}
-	if c.ReplayBytes == 0 {
-		c.ReplayBytes = 64 << 20
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

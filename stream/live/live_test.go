@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"sync"
@@ -21,69 +22,50 @@ type world struct {
 
 	mu       sync.Mutex
 	pages    map[string]status.Page
+	broken   map[string]bool // pages that cannot be decoded
+	heavy    map[string]bool // pages that no batch may hold
 	hosts    map[string]string
+	old      map[IssueRef]status.Issue
+	past     map[string]map[string]time.Time
 	clock    change.Position
 	loads    [][]string
 	afters   []change.Position
-	hostAsks int
+	asked    [][]string // hosts and issues
+	pasts    []map[string][]string
+	decoded  int
 	down     error
-	gate     chan struct{} // a load reads, then waits for this, unless nil
+	gate     chan struct{} // a load or a look-up reads, then waits for this, unless nil
 	channels map[string]*channel
 	closed   []string
+	messages []string // calls of Messages
 	live     *Pages
 }
 
 // channel records what is published.
 type channel struct {
-	w        *world
-	name     string
-	mu       sync.Mutex
-	src      Source
-	coverage change.Position
-	frames   []string
-	batches  []batch
-	recorded []string
-	subs     int
-	shut     bool
+	w      *world
+	name   string
+	mu     sync.Mutex
+	src    change.Source
+	frames []string
+	subs   int
+	shut   bool
 }
 
-type batch struct {
-	frames   []string
-	key      string
-	upto, id change.Position
-	// settled is what a snapshot taken at this moment would claim.
-	settled change.Position
-}
-
-func (c *channel) Publish(src Source, frames [][]byte, key string, upto, id change.Position) {
+func (c *channel) Publish(p change.Publication) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shut {
 		c.w.t.Errorf("%s: published after close", c.name)
 	}
-	if src != nil {
-		c.src = src
+	if p.Source != nil {
+		c.src = p.Source
 	}
-	if len(frames) == 0 {
-		return
-	}
-	b := batch{key: key, upto: upto, id: id, settled: c.src.Settled()}
-	for _, f := range frames {
-		b.frames = append(b.frames, string(f))
+	for _, f := range p.Frames {
 		c.frames = append(c.frames, string(f))
 	}
-	c.batches = append(c.batches, b)
 }
 
-func (c *channel) Record(frames [][]byte, key string, upto, id change.Position) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, f := range frames {
-		c.recorded = append(c.recorded, string(f))
-	}
-}
-
-func (c *channel) Hole(from change.Position) { c.mu.Lock(); c.coverage = from; c.mu.Unlock() }
 func (c *channel) Close() {
 	c.mu.Lock()
 	c.shut = true
@@ -103,27 +85,58 @@ func (c *channel) take() []string {
 	return f
 }
 
-func (w *world) channel(name string) *channel {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.channels[name]
+func (c *channel) snapshot() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return string(slices.Concat(c.src.Snapshot(time.Now(), change.Fresh)...))
 }
 
-func (w *world) Load(ctx context.Context, slugs []string, after change.Position) (map[string]status.Page, change.Position, error) {
-	w.mu.Lock()
-	w.loads = append(w.loads, slices.Clone(slugs))
-	w.afters = append(w.afters, after)
-	gate, down := w.gate, w.down
-	found := make(map[string]status.Page)
-	for _, s := range slugs {
-		if p, ok := w.pages[s]; ok {
-			p.Components = slices.Clone(p.Components)
-			p.Issues = slices.Clone(p.Issues)
-			found[s] = p
-		}
+func (c *channel) view() status.View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.src.(*source).view
+}
+
+func (c *channel) leave() { c.mu.Lock(); defer c.mu.Unlock(); c.subs = 0 }
+
+// open names channels by their page, and those of components by their view.
+func (w *world) open(page string, src change.Source, messages bool) Channel {
+	c := &channel{w: w, name: page, src: src}
+	if !messages {
+		c.name += "/" + src.(*source).view.Scope
 	}
-	at := w.clock
-	w.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.channels[c.name] != nil {
+		w.t.Errorf("%s: opened twice", c.name)
+	}
+	w.channels[c.name] = c
+	return c
+}
+
+func (w *world) Begin(from change.Position) { w.said("begin %d", int64(from-w.clock)) }
+func (w *world) Message(m change.Message, frame []byte) {
+	w.said("message %s %s %s", m.Page, m.Key, frame)
+}
+func (w *world) Forget(page string, _ change.Position) { w.said("forget %s", page) }
+func (w *world) Reached(change.Position)               {}
+
+func (w *world) said(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.messages = append(w.messages, fmt.Sprintf(format, args...))
+}
+
+func (w *world) takeSaid() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	said := w.messages
+	w.messages = nil
+	return said
+}
+
+func (w *world) Load(ctx context.Context, slugs []string, after change.Position) (map[string]Reading, change.Position, error) {
+	found, at, gate, err := w.read(slugs, after)
 	if gate != nil {
 		select {
 		case <-gate:
@@ -131,76 +144,174 @@ func (w *world) Load(ctx context.Context, slugs []string, after change.Position)
 			return nil, 0, ctx.Err()
 		}
 	}
-	return found, at, down
+	return found, at, err
 }
 
-func (w *world) PageByHost(ctx context.Context, host string) (string, bool, error) {
+func (w *world) read(slugs []string, after change.Position) (map[string]Reading, change.Position, chan struct{}, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hostAsks++
-	slug, ok := w.hosts[host]
-	return slug, ok, w.down
+	w.loads = append(w.loads, slices.Clone(slugs))
+	w.afters = append(w.afters, after)
+	if after > w.clock {
+		return nil, 0, w.gate, fmt.Errorf("read after %v: %w", after, change.ErrAhead)
+	}
+	found := make(map[string]Reading)
+	for _, s := range slugs {
+		if w.heavy[s] {
+			return nil, 0, w.gate, errors.New("the batch is too heavy")
+		}
+		p, ok := w.pages[s]
+		if !ok {
+			continue
+		}
+		p.Components = slices.Clone(p.Components)
+		p.Issues = slices.Clone(p.Issues)
+		h := fnv.New64()
+		fmt.Fprint(h, p, w.broken[s])
+		broken := w.broken[s]
+		found[s] = Reading{Hash: h.Sum64(), Decode: func() (status.Page, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.decoded++
+			if broken {
+				return status.Page{}, errors.New("does not fit")
+			}
+			return p, nil
+		}}
+	}
+	return found, w.clock, w.gate, w.down
 }
+
+func (w *world) PastIncidents(ctx context.Context, wanted map[string][]string, after change.Position) (map[string]map[string]time.Time, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pasts = append(w.pasts, wanted)
+	found := map[string]map[string]time.Time{}
+	for slug, scopes := range wanted {
+		found[slug] = map[string]time.Time{}
+		for _, scope := range scopes {
+			if end, ok := w.past[slug][scope]; ok {
+				found[slug][scope] = end
+			}
+		}
+	}
+	return found, w.down
+}
+
+// look notes a query, and waits as long as the gate is shut.
+func (w *world) look(ctx context.Context, keys []string, after change.Position) error {
+	w.mu.Lock()
+	w.asked = append(w.asked, keys)
+	w.afters = append(w.afters, after)
+	gate, down := w.gate, w.down
+	w.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return down
+}
+
+func (w *world) Hosts(ctx context.Context, hosts []string, after change.Position) (map[string]string, error) {
+	if err := w.look(ctx, hosts, after); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	found := map[string]string{}
+	for _, host := range hosts {
+		if slug, ok := w.hosts[host]; ok {
+			found[host] = slug
+		}
+	}
+	return found, nil
+}
+
+func (w *world) Issues(ctx context.Context, refs []IssueRef, after change.Position) (map[IssueRef]status.Issue, error) {
+	var keys []string
+	for _, ref := range refs {
+		keys = append(keys, ref.Page+"/"+ref.ID)
+	}
+	if err := w.look(ctx, keys, after); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	found := map[IssueRef]status.Issue{}
+	for _, ref := range refs {
+		if is, ok := w.old[ref]; ok {
+			found[ref] = is
+		}
+	}
+	return found, nil
+}
+
+func (w *world) askedCount() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.asked) }
 
 // words encodes readably: "init", "degraded", "issue_created i1".
 type words struct{}
 
-func (words) Init(v status.View, now time.Time, recovered *bool, stale time.Time) []byte {
-	s := "init " + v.Page.Name + " " + v.State.String()
-	if !stale.IsZero() {
+func (words) Facts(v status.View, m change.Moment) []byte {
+	s := " " + v.Page.Name + " " + v.State.String()
+	if !m.StaleSince.IsZero() {
 		s += " stale"
-	}
-	if recovered != nil && !*recovered {
-		s += " unrecovered"
 	}
 	return []byte(s)
 }
 
-func (words) Events(v status.View, events []status.Event, now, stale time.Time) (frames [][]byte) {
-	names := []string{"init", "status_created", "degraded", "restored", "issue_created", "issue_updated", "issue_resolved", "issue_reopened", "issue_cancelled", "issue_started", "issue_ended", "cache_rebuilt"}
-	for _, e := range events {
-		s := names[e.Kind]
-		if e.Issue != nil {
-			s += " " + e.Issue.ID
-		}
-		if e.Component != nil {
-			s += " " + e.Component.ID + " " + e.Component.State.String()
-		}
-		frames = append(frames, []byte(s))
-	}
-	return frames
+func (words) Init(v status.View, facts []byte, m change.Moment, r change.Recovery) [][]byte {
+	return [][]byte{[]byte("init"), facts}
 }
 
-func (words) Ping(v status.View, now, stale time.Time) []byte {
-	if stale.IsZero() {
+func (words) State(v status.View, facts []byte, m change.Moment) [][]byte {
+	return [][]byte{[]byte("state"), facts}
+}
+
+func (words) Tag(v status.View, facts []byte) string { return "tag" + string(facts) }
+
+func (words) Event(v status.View, e status.Event, m change.Moment) []byte {
+	names := []string{"init", "status_created", "degraded", "restored", "issue_created", "issue_updated", "issue_resolved", "issue_reopened", "issue_cancelled", "issue_started", "issue_ended", "cache_rebuilt"}
+	s := names[e.Kind]
+	if e.Issue != nil {
+		s += " " + e.Issue.ID
+	}
+	if e.Component != nil {
+		s += " " + e.Component.ID + " " + e.Component.State.String()
+	}
+	return []byte(s)
+}
+
+func (words) Ping(v status.View, m change.Moment) []byte {
+	if m.StaleSince.IsZero() {
 		return []byte("ping live")
 	}
-	return []byte("ping stale " + stale.UTC().Format("15:04:05"))
+	return []byte("ping stale " + m.StaleSince.UTC().Format("15:04:05"))
 }
 func (words) Message(name string, data []byte) []byte { return []byte(name + " " + string(data)) }
+func (words) Dropped(n int) []byte                    { return fmt.Append(nil, "dropped ", n) }
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t: t, pages: map[string]status.Page{}, hosts: map[string]string{}, channels: map[string]*channel{},
+		broken: map[string]bool{}, heavy: map[string]bool{}, old: map[IssueRef]status.Issue{},
+		clock: change.PositionAt(time.Now()),
+	}
+}
+
+func (w *world) config() Config {
+	return Config{Loader: w, Encoder: words{}, Open: w.open, Messages: w}
+}
 
 // run gives a test a caught-up server in a bubble of fake time.
 func run(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{
-			t: t, pages: map[string]status.Page{}, hosts: map[string]string{}, channels: map[string]*channel{},
-			clock: change.PositionAt(time.Now()),
-		}
+		w := newWorld(t)
 		ctx, cancel := context.WithCancel(context.Background())
-		w.live = New(ctx, Config{
-			Loader: w, Encoder: words{},
-			Open: func(name string, src Source, coverage change.Position) Channel {
-				c := &channel{w: w, name: name, src: src, coverage: coverage}
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				if w.channels[name] != nil {
-					t.Errorf("%s: opened twice", name)
-				}
-				w.channels[name] = c
-				return c
-			},
-		})
+		w.live = New(ctx, w.config())
 		w.put("acme", nil)
 		w.live.Opened(w.clock, w.clock)
 		w.live.Reached(w.clock)
@@ -245,11 +356,11 @@ func (w *world) watch(slug, component string) *channel {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	name, err := pg.Channel(component)
+	opened, err := pg.Channel(component)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := w.channel(name)
+	c := opened.(*channel)
 	c.mu.Lock()
 	c.subs = 1
 	c.mu.Unlock()
@@ -274,10 +385,6 @@ func (w *world) lastAfter() change.Position {
 	return w.afters[len(w.afters)-1]
 }
 
-func (c *channel) sent() []batch { c.mu.Lock(); defer c.mu.Unlock(); return slices.Clone(c.batches) }
-
-func (c *channel) covers() change.Position { c.mu.Lock(); defer c.mu.Unlock(); return c.coverage }
-
 func (w *world) loadCount() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.loads) }
 
 func equal(t *testing.T, what string, got, want any) {
@@ -290,14 +397,12 @@ func equal(t *testing.T, what string, got, want any) {
 func TestHintLeadsToTheDifference(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		page, api := w.watch("acme", ""), w.watch("acme", "acme-api")
+		pass(time.Second)
 		at := w.put("acme", state(status.Outage))
 		w.hint("acme", "acme-api", at)
 		synctest.Wait()
 		equal(t, "page", page.take(), []string{"status_created acme-api outage", "degraded"})
 		equal(t, "component", api.take(), []string{"status_created acme-api outage", "degraded"})
-		equal(t, "id", page.sent()[0].id, at)
-		equal(t, "settled before publishing", page.sent()[0].settled, at-1)
-		equal(t, "settled", page.src.Settled(), at)
 		equal(t, "after", w.lastAfter(), at)
 	})
 }
@@ -336,16 +441,13 @@ func TestHintDuringLoadReloads(t *testing.T) {
 		w.setGate(gate)
 		w.hint("acme", "acme-api", w.put("acme", state(status.Degraded)))
 		synctest.Wait() // has read, holds the result back
-		second := w.put("acme", state(status.Outage))
-		w.hint("acme", "acme-api", second)
+		w.hint("acme", "acme-api", w.put("acme", state(status.Outage)))
 		close(gate)
 		synctest.Wait()
 		equal(t, "first", c.take(), []string{"status_created acme-api degraded", "degraded"})
-		equal(t, "id of the first", c.sent()[0].id, second-1)
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
 		equal(t, "second", c.take(), []string{"status_created acme-api outage"})
-		equal(t, "id of the second", c.sent()[1].id, second)
 	})
 }
 
@@ -387,7 +489,7 @@ func TestMoveToAnotherPage(t *testing.T) {
 		at := w.put("other", func(p *status.Page) { p.Issues = []status.Issue{issue} })
 		w.hint("other", "i1", at)
 		synctest.Wait()
-		equal(t, "from", from.take(), []string{"init"})
+		equal(t, "from", from.take(), []string{"init acme operational"})
 		equal(t, "to", to.take(), []string{"issue_created i1"})
 	})
 }
@@ -412,11 +514,6 @@ func TestClockTransitionsNeedNoWrite(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		equal(t, "ended", c.take(), []string{"status_created acme-api operational", "issue_ended i1", "restored"})
-		for _, b := range c.sent() {
-			if b.upto < b.id {
-				t.Errorf("upto %v before id %v: a resume would miss the batch", b.upto, b.id)
-			}
-		}
 	})
 }
 
@@ -439,7 +536,7 @@ func TestLastKnownStateWhileAway(t *testing.T) {
 		if ping := string(c.src.Ping(time.Now())); !strings.HasPrefix(ping, "ping stale") {
 			t.Errorf("ping says %q", ping)
 		}
-		equal(t, "snapshot", string(c.src.Snapshot(time.Now(), nil)), "init acme operational stale")
+		equal(t, "snapshot", c.snapshot(), "init acme operational stale")
 		if _, err := w.live.Open(context.Background(), "other"); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("page not in memory: %v", err)
 		}
@@ -462,9 +559,7 @@ func TestForgottenAfterLinger(t *testing.T) {
 		c := w.watch("acme", "")
 		time.Sleep(10 * time.Minute)
 		equal(t, "closed while read", w.closedNames(), []string(nil))
-		c.mu.Lock()
-		c.subs = 0
-		c.mu.Unlock()
+		c.leave()
 		time.Sleep(50 * time.Second)
 		equal(t, "closed too early", w.closedNames(), []string(nil))
 		time.Sleep(20 * time.Second)
@@ -479,15 +574,13 @@ func TestForgottenAfterLinger(t *testing.T) {
 func TestNotForgottenWhileAway(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		c := w.watch("acme", "")
-		c.mu.Lock()
-		c.subs = 0
-		c.mu.Unlock()
+		c.leave()
 		w.setDown(errors.New("connection refused"))
 		w.live.Lost(errors.New("connection refused"))
 		time.Sleep(time.Hour)
 		if pg, err := w.live.Open(context.Background(), "acme"); err != nil {
 			t.Error(err)
-		} else if _, stale := pg.View(time.Now()); stale.IsZero() {
+		} else if _, stale := pg.View(time.Now()); stale.StaleSince.IsZero() {
 			t.Error("an hour without the database, and not stale")
 		}
 	})
@@ -496,6 +589,7 @@ func TestNotForgottenWhileAway(t *testing.T) {
 func TestComponentGoes(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.watch("acme", "acme-api")
+		pass(time.Second)
 		w.hint("", "acme-api", w.put("acme", func(p *status.Page) { p.Components = nil }))
 		synctest.Wait()
 		equal(t, "closed", w.closedNames(), []string{"acme/acme-api"})
@@ -532,6 +626,7 @@ func TestPrivateEndsStreams(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.watch("acme", "")
 		w.watch("acme", "acme-api")
+		pass(time.Second)
 		w.hint("acme", "acme", w.put("acme", func(p *status.Page) { p.Private = true }))
 		synctest.Wait()
 		equal(t, "closed", len(w.closedNames()), 2)
@@ -569,157 +664,8 @@ func TestLoadsAreBatchedAndBounded(t *testing.T) {
 	})
 }
 
-func TestHosts(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		ctx := context.Background()
-		w.hosts["status.acme.example"] = "acme"
-		for range 5 {
-			slug, err := w.live.Host(ctx, "status.acme.example")
-			equal(t, "slug", slug, "acme")
-			equal(t, "error", err, nil)
-			_, err = w.live.Host(ctx, "nobody.example")
-			if !errors.Is(err, ErrNotFound) {
-				t.Error(err)
-			}
-		}
-		equal(t, "look-ups", w.hostAsks, 2)
-		w.mu.Lock()
-		w.hosts["nobody.example"] = "acme"
-		w.mu.Unlock()
-		w.live.Hint(change.Hint{Collection: change.Pages, Page: "acme", ID: "acme", At: w.clock})
-		slug, _ := w.live.Host(ctx, "nobody.example")
-		equal(t, "after a hint", slug, "acme")
-	})
-}
-
-func (w *world) message(page, name string, at change.Position) {
-	w.live.Message(change.Message{ID: name, Page: page, Name: name, Data: []byte("1"), At: at})
-	w.live.Reached(at)
-}
-
-func TestMessages(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		w.message("acme", "early", w.clock+1)
-		w.message("other", "elsewhere", w.clock+2)
-		c := w.watch("acme", "")
-		equal(t, "seeded", c.recorded, []string{"early 1"})
-		w.message("acme", "now", w.clock+3)
-		equal(t, "published", c.take(), []string{"now 1"})
-		equal(t, "id", c.sent()[0].id, w.clock+3)
-	})
-}
-
-func TestMessageWaitsForTheReloadBeforeIt(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		c := w.watch("acme", "")
-		time.Sleep(time.Second)
-		gate := make(chan struct{})
-		w.setGate(gate)
-		at := w.put("acme", state(status.Degraded))
-		w.hint("acme", "acme-api", at)
-		w.message("acme", "deploy", at+1)
-		w.message("acme", "done", at+2)
-		synctest.Wait()
-		equal(t, "while the reload runs", len(c.take()), 0)
-		equal(t, "settled", c.src.Settled(), at-1)
-		close(gate)
-		synctest.Wait()
-		equal(t, "after", c.take(), []string{"status_created acme-api degraded", "degraded", "deploy 1", "done 1"})
-		equal(t, "ids", []change.Position{c.sent()[0].id, c.sent()[1].id, c.sent()[2].id}, []change.Position{at, at + 1, at + 2})
-	})
-}
-
-func TestMessageWaitsOneSecondAtMost(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		c := w.watch("acme", "")
-		time.Sleep(time.Second)
-		w.setGate(make(chan struct{}))
-		defer w.openGate()
-		at := w.put("acme", state(status.Degraded))
-		w.hint("acme", "acme-api", at)
-		w.message("acme", "deploy", at+1)
-		time.Sleep(999 * time.Millisecond)
-		equal(t, "too early", len(c.take()), 0)
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
-		equal(t, "published", c.take(), []string{"deploy 1"})
-		equal(t, "id", c.sent()[0].id, change.Position(0))
-		equal(t, "settled", c.src.Settled(), at-1)
-	})
-}
-
-func TestNothingIsOpenBeforeTheFirstCatchUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		w := &world{t: t, pages: map[string]status.Page{"acme": {ID: "acme"}}, channels: map[string]*channel{}}
-		w.live = New(ctx, Config{Loader: w, Encoder: words{}, Open: func(name string, src Source, coverage change.Position) Channel {
-			c := &channel{w: w, name: name, src: src, coverage: coverage}
-			w.channels[name] = c
-			return c
-		}})
-		w.live.Opened(100, 200)
-		w.message("acme", "old", 150)
-		opened := make(chan error, 1)
-		go func() { _, err := w.live.Open(ctx, "acme"); opened <- err }()
-		time.Sleep(time.Second)
-		select {
-		case err := <-opened:
-			t.Fatalf("opened before the catch-up: %v", err)
-		default:
-		}
-		w.live.Reached(200)
-		if err := <-opened; err != nil {
-			t.Fatal(err)
-		}
-		c := w.watch("acme", "")
-		equal(t, "replayable", c.recorded, []string{"old 1"})
-		equal(t, "coverage", c.covers(), change.Position(100))
-		equal(t, "published", len(c.take()), 0)
-	})
-}
-
-func TestHoleIsToldAndEverythingReloaded(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		c := w.watch("acme", "")
-		time.Sleep(time.Second)
-		at := w.put("acme", state(status.Degraded))
-		w.live.Opened(at, at)
-		synctest.Wait()
-		equal(t, "events", c.take(), []string{"init acme operational unrecovered", "status_created acme-api degraded", "degraded"})
-		equal(t, "coverage", c.covers(), at)
-		equal(t, "after", w.lastAfter(), at)
-	})
-}
-
-// A collection was dropped: everything may have changed, but no message is
-// missing.
-func TestReopenedWithoutAHole(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		c := w.watch("acme", "")
-		time.Sleep(time.Second)
-		before := c.covers()
-		at := w.put("acme", state(status.Degraded))
-		w.live.Reached(at)
-		w.live.Opened(before, at)
-		synctest.Wait()
-		equal(t, "events", c.take(), []string{"status_created acme-api degraded", "degraded"})
-		equal(t, "coverage", c.covers(), before)
-	})
-}
-
-func TestMessageLogBounds(t *testing.T) {
-	l := newMessageLog(3*(entryOverhead+1), time.Minute)
-	start := time.Unix(1000, 0)
-	for i := range 5 {
-		l.add(&entry{page: fmt.Sprint(i % 2), frames: [][]byte{{'x'}}, at: change.Position(10 + i), added: start.Add(time.Duration(i) * time.Second)})
-	}
-	equal(t, "entries", len(l.entries), 3)
-	equal(t, "coverage", l.coverage, change.Position(12))
-	equal(t, "of 0", len(l.of("0")), 2)
-	l.trim(start.Add(2*time.Minute + time.Second))
-	equal(t, "entries", len(l.entries), 0)
-	equal(t, "bytes", l.bytes, 0)
-	equal(t, "pages", len(l.byPage), 0)
-	equal(t, "coverage", l.coverage, change.Position(15))
+// pass lets time go by, and what it leads to happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -7,10 +7,7 @@ import (
 
 type metrics struct {
 	live        prometheus.Gauge
-	hints       prometheus.Counter
 	matched     prometheus.Counter
-	messages    prometheus.Counter
-	logBytes    prometheus.Gauge
 	loads       prometheus.Counter
 	reloaded    prometheus.Counter
 	loadErrors  prometheus.Counter
@@ -29,10 +26,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 	}
 	return metrics{
 		live:       gauge("statustail_live_pages", "Pages held in memory because somebody looks at them."),
-		hints:      counter("statustail_hints_total", "Hints that the tail has passed on."),
 		matched:    counter("statustail_hints_matched_total", "Hints that concerned a live page."),
-		messages:   counter("statustail_messages_total", "Application events that the tail has passed on."),
-		logBytes:   gauge("statustail_message_log_bytes", "Bytes of application events kept for replay."),
 		loads:      counter("statustail_loads_total", "Batches of pages read from the database."),
 		reloaded:   counter("statustail_pages_loaded_total", "Pages read from the database."),
 		loadErrors: counter("statustail_load_errors_total", "Reads of the database that failed."),

@@ -1,7 +1,10 @@
 package live
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,121 +19,100 @@ import (
 type Page struct {
 	pages *Pages
 	slug  string
+	pace  float32 // of its safety reloads, so that not all come at once
 
-	doc      atomic.Pointer[status.Page]
-	lastGood atomic.Int64 // when the last load succeeded, Unix nanoseconds
-	failing  atomic.Int64 // since when loads fail, Unix nanoseconds; 0: they do not
-	// floor is the oldest position of what has come in but is not published;
-	// 0 when there is nothing.
-	floor atomic.Uint64
+	shown    atomic.Pointer[source] // what was last read; nil before that
+	lastRead atomic.Int64           // when it was last read, Unix nanoseconds
+	lastGood atomic.Int64           // when what was read could be shown
+	failing  atomic.Int64           // since when loads fail, Unix nanoseconds; 0: they do not
 
-	// publishing serialises everything that is published on the page's
-	// channels. It is taken before Pages.mu, never after.
-	publishing sync.Mutex
-	gone       bool // guarded by publishing
-	feeds      map[string]*feed
+	// mu serialises everything that is published on the page's channels. It
+	// is taken before Pages.mu, never after.
+	mu         sync.Mutex
+	gone       bool
+	hash       uint64 // of what was read last
+	unreadable error  // what was read last could not be decoded
+	past       map[string]time.Time
+	feeds      map[string]*feed // by component; the page's own under ""
 	transition *time.Timer
 
-	// What follows is guarded by Pages.mu.
-	loaded   chan struct{} // closed when the first load has ended
-	loadErr  error
-	known    bool // a load has found it
-	queued   bool
-	loading  bool
-	again    bool // something came in while a load was in flight
-	pending  hints
-	inFlight hints
-	at       change.Position // what the last load reflects at most
-	notUntil time.Time       // no load before this
-	timer    *time.Timer     // waits for notUntil
-	safety   time.Time
-	lastUse  time.Time
-	waiting  []waiting
-	wait     *time.Timer
-	ids      []string // of the components and issues it holds
-}
+	// Guarded by Pages.mu.
+	loaded  chan struct{} // closed when the first load has ended
+	loadErr error
+	lastUse time.Time
+	ids     []string // of the components and issues it holds, in order
+	slot    int
 
-// hints sums up the hints that one reload answers.
-type hints struct{ oldest, newest change.Position }
-
-func (h *hints) add(at change.Position) {
-	if h.oldest == 0 || at < h.oldest {
-		h.oldest = at
-	}
-	h.newest = max(h.newest, at)
-}
-
-func (h *hints) merge(o hints) {
-	if o.oldest != 0 {
-		h.add(o.oldest)
-		h.add(o.newest)
-	}
+	// Guarded by reloader.mu.
+	task task
 }
 
 // A feed is one stream of a page: the page's own, or a component's.
 type feed struct {
-	name    string
 	scope   string
 	view    status.View
 	channel Channel
 	idle    time.Time // since when nobody subscribes
 }
 
+func (f *feed) name(p *Page) string {
+	if f.scope == "" {
+		return p.slug
+	}
+	return p.slug + "/" + f.scope
+}
+
 // ID is the page's slug.
 func (p *Page) ID() string { return p.slug }
 
-// View is the page at a moment, and since when it may no longer be true
-// (zero while it is).
-func (p *Page) View(now time.Time) (v status.View, stale time.Time) {
-	return p.doc.Load().At(now), p.stale(now)
+// Head is what decides who may see the page. Its components and issues are
+// not to be looked at: see View.
+func (p *Page) Head() *status.Page { return p.shown.Load().view.Page }
+
+// View is the page as it is at a moment.
+func (p *Page) View(now time.Time) (status.View, change.Moment) {
+	return p.shown.Load().view, p.moment(now)
 }
 
-// Channel makes sure that the stream of the page, or of one of its
-// components, is open, and returns its name. The error is ErrNotFound when
-// there is no such component, or the page has meanwhile gone or become
-// private.
-func (p *Page) Channel(component string) (name string, err error) {
-	p.publishing.Lock()
-	defer p.publishing.Unlock()
+// State is the document of state.json, in parts, and its entity tag.
+func (p *Page) State(now time.Time) (parts [][]byte, tag string) {
+	return p.shown.Load().state(p.moment(now))
+}
+
+// Channel gives the stream of the page, or of one of its components, and opens
+// it if need be. The error is ErrNotFound when there is no such component, or
+// the page has meanwhile gone or become private.
+func (p *Page) Channel(component string) (Channel, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.gone {
-		return "", fmt.Errorf("page %s: %w", p.slug, ErrNotFound)
+		return nil, fmt.Errorf("page %s: %w", p.slug, ErrNotFound)
 	}
 	if f, ok := p.feeds[component]; ok {
 		f.idle = time.Time{}
-		return f.name, nil
+		return f.channel, nil
 	}
-	doc := p.doc.Load()
-	if doc.Private {
-		return "", fmt.Errorf("page %s is private: %w", p.slug, ErrNotFound)
+	shown := p.shown.Load()
+	if shown.view.Page.Private {
+		return nil, fmt.Errorf("page %s is private: %w", p.slug, ErrNotFound)
 	}
-	view, ok := scoped(doc.At(time.Now()), component)
+	view, ok := scoped(shown.view, component)
 	if !ok {
-		return "", fmt.Errorf("component %.100q of page %s: %w", component, p.slug, ErrNotFound)
+		return nil, fmt.Errorf("component %.100q of page %s: %w", component, p.slug, ErrNotFound)
 	}
-	f := &feed{name: p.slug, scope: component, view: view}
+	f := &feed{scope: component, view: view}
 	if component != "" {
-		f.name += "/" + component
+		shown = &source{page: p, view: view}
 	}
-	p.openFeed(f)
+	f.channel = p.pages.cfg.Open(p.slug, shown, component == "")
+	if p.feeds == nil {
+		p.feeds = make(map[string]*feed)
+	}
 	p.feeds[component] = f
-	return f.name, nil
-}
-
-// openFeed opens the channel and gives it the messages that it may have to
-// replay.
-func (p *Page) openFeed(f *feed) {
-	p.pages.mu.Lock()
-	coverage := p.pages.log.coverage
-	var past []*entry
-	if f.scope == "" {
-		past = p.pages.log.of(p.slug)
-		past = slices.Clone(past[:len(past)-len(p.waiting)]) // what waits is still to be published
+	if _, known := p.past[component]; component != "" && !known {
+		p.pages.reloads.ask(p, request{past: true}, time.Now())
 	}
-	p.pages.mu.Unlock()
-	f.channel = p.pages.cfg.Open(f.name, p.source(f.view), coverage)
-	for _, e := range past {
-		f.channel.Record(e.frames, e.key, e.at, 0)
-	}
+	return f.channel, nil
 }
 
 func scoped(v status.View, component string) (status.View, bool) {
@@ -140,50 +122,167 @@ func scoped(v status.View, component string) (status.View, bool) {
 	return v.Component(component)
 }
 
-// update makes doc the page's truth and publishes what is different. upto is
-// an upper bound of what doc reflects; id computes the position to send,
-// after everything was published. publishing must be held.
-func (p *Page) update(doc *status.Page, now time.Time, upto, id change.Position) {
-	p.doc.Store(doc)
+// scopes are the page, as "", and the components that have streams.
+func (p *Page) scopes() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	scopes := []string{""}
+	for scope := range p.feeds {
+		if scope != "" {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
+}
+
+// take takes what was read: publishes what is different, if anything is. past
+// is nil where it was not read.
+func (p *Page) take(r Reading, past map[string]time.Time, now time.Time, at change.Position, mark uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		return
+	}
+	p.lastRead.Store(now.UnixNano())
+	again := false
+	switch doc, err := p.next(r, past); {
+	case err != nil && p.shown.Load() == nil:
+		p.pages.abandon(p)
+		p.end()
+		return
+	case err != nil: // what is known is worth more than nothing
+		p.failing.CompareAndSwap(0, now.UnixNano())
+	default:
+		p.lastGood.Store(now.UnixNano())
+		p.failing.Store(0)
+		if doc != nil {
+			// From here on a hint of what the page holds finds it. One that
+			// came while it was read, and may be newer, is noted.
+			again = p.pages.holds(p, idsOf(doc), mark)
+			p.show(doc, now)
+		}
+	}
+	p.pages.reloads.done(p, at, again, now)
+	p.pages.answer(p)
+}
+
+// next is the page that was read; nil when nothing is different. The caller
+// holds mu.
+func (p *Page) next(r Reading, past map[string]time.Time) (*status.Page, error) {
+	before := p.shown.Load()
+	same := before != nil && p.hash == r.Hash
+	if same && p.unreadable != nil {
+		return nil, p.unreadable
+	}
+	if past == nil {
+		past = p.past
+	}
+	if same && maps.EqualFunc(past, p.past, time.Time.Equal) {
+		return nil, nil
+	}
+	p.past = past
+	if same {
+		doc := *before.view.Page
+		doc.PastIncidents = past
+		return &doc, nil
+	}
+	p.hash = r.Hash
+	doc, err := r.Decode()
+	if p.unreadable = err; err != nil {
+		return nil, err
+	}
+	doc.PastIncidents = past
+	return &doc, nil
+}
+
+// idsOf are the ids of what a page holds, in order.
+func idsOf(doc *status.Page) []string {
+	ids := make([]string, 0, len(doc.Components)+len(doc.Issues))
+	for i := range doc.Components {
+		ids = append(ids, doc.Components[i].ID)
+	}
+	for i := range doc.Issues {
+		ids = append(ids, doc.Issues[i].ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// missing takes that the database does not have the page.
+func (p *Page) missing(now time.Time, mark uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.gone:
+	case p.pages.remove(p, now, mark):
+		p.end()
+	default: // it was written while it was looked for
+		p.pages.reloads.again(p, now)
+	}
+}
+
+// show makes doc the page's truth and publishes what is different. The caller
+// holds mu.
+func (p *Page) show(doc *status.Page, now time.Time) {
+	before := p.shown.Load()
 	view := doc.At(now)
-	stale := p.stale(now)
+	own := &source{page: p, view: view}
+	p.shown.Store(own)
+	if before != nil && before.view.Page.Private != doc.Private && !p.pages.trusted.Load() {
+		// Hints that do not come by themselves cannot tell.
+		p.pages.cfg.Messages.Forget(p.slug, 0)
+	}
+	m := p.moment(now)
 	for scope, f := range p.feeds {
 		next, ok := scoped(view, scope)
 		if !ok || doc.Private {
 			p.closeFeed(f)
 			continue
 		}
+		src := own
+		if scope != "" {
+			src = &source{page: p, view: next}
+		}
 		events := status.Diff(f.view, next)
 		f.view = next
-		frames := p.pages.cfg.Encoder.Events(next, events, now, stale)
-		f.channel.Publish(p.source(next), frames, "", upto, id)
+		f.channel.Publish(change.Publication{Source: src, Frames: src.frames(events, m)})
 		if len(events) > 0 {
 			p.pages.metrics.published.Add(float64(len(events)))
-			p.pages.observe("publish", f.name, fmt.Sprintf("%d events", len(events)), upto)
+			p.log(scope, events)
+			p.pages.observe("publish", f.name(p), fmt.Sprintf("%d events", len(events)), 0)
 		}
 	}
 	p.arm(view, now)
 }
 
-// tellHole tells the readers of every stream that messages before from may
-// have been lost: those that resume from before it, and, by an init_event that
-// says so, those that are here. publishing must be held.
-func (p *Page) tellHole(from change.Position, now time.Time) {
-	told := false
-	for _, f := range p.feeds {
-		f.channel.Hole(from)
-		init := p.pages.cfg.Encoder.Init(f.view, now, &told, p.stale(now))
-		f.channel.Publish(nil, [][]byte{init}, "", from, 0)
+// log has a line for each change that the page saw.
+func (p *Page) log(scope string, events []status.Event) {
+	log := p.pages.cfg.Logger
+	if !log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for _, e := range events {
+		attrs := []any{"page", p.slug, "event", e.Kind.String()}
+		if scope != "" {
+			attrs = append(attrs, "stream", scope)
+		}
+		if e.Component != nil {
+			attrs = append(attrs, "component", e.Component.ID, "state", e.Component.State.String())
+		}
+		if e.Issue != nil {
+			attrs = append(attrs, "issue", e.Issue.ID)
+		}
+		log.Debug("a page changed", attrs...)
 	}
 }
 
 func (p *Page) closeFeed(f *feed) {
 	f.channel.Close()
 	delete(p.feeds, f.scope)
-	p.pages.observe("close", f.name, "", 0)
+	p.pages.observe("close", f.name(p), "", 0)
 }
 
-// end closes all streams for good. publishing must be held.
+// end closes all streams for good. The caller holds mu.
 func (p *Page) end() {
 	p.gone = true
 	for _, f := range p.feeds {
@@ -194,7 +293,8 @@ func (p *Page) end() {
 	}
 }
 
-// arm sets the timer for the next change that needs no write.
+// arm sets the timer for the next change that needs no write. The caller holds
+// mu.
 func (p *Page) arm(v status.View, now time.Time) {
 	if p.transition != nil {
 		p.transition.Stop()
@@ -208,53 +308,64 @@ func (p *Page) arm(v status.View, now time.Time) {
 // onTransition publishes what the clock has changed: a maintenance begins or
 // ends without a write, and with the database away too.
 func (p *Page) onTransition() {
-	p.publishing.Lock()
-	defer p.publishing.Unlock()
-	if p.gone {
-		return
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		p.show(p.shown.Load().view.Page, time.Now())
 	}
-	now := time.Now()
-	// The estimated cluster time: no id sent so far may lie beyond it, or a
-	// resume from that id would miss these events.
-	upto := max(change.PositionAt(now.Add(time.Second)), p.pages.reachedPosition())
-	p.update(p.doc.Load(), now, upto, p.settled())
 }
 
-// settled is the position up to which everything has been published.
-func (p *Page) settled() change.Position {
-	// The order matters: whatever was hinted before the tail reached a
-	// position is in the floor by the time that position can be read.
-	reached := p.pages.reachedPosition()
-	if floor := change.Position(p.floor.Load()); floor != 0 {
-		return min(floor-1, reached)
-	}
-	return reached
-}
-
-// setFloor recomputes the floor. Pages.mu must be held.
-func (p *Page) setFloor() {
-	var all hints
-	all.merge(p.pending)
-	all.merge(p.inFlight)
-	if len(p.waiting) > 0 {
-		all.add(p.waiting[0].at)
-	}
-	p.floor.Store(uint64(all.oldest))
-}
-
-// stale is since when the page may not be true; zero while it is.
-func (p *Page) stale(now time.Time) time.Time {
-	good := time.Unix(0, p.lastGood.Load())
-	if since := p.failing.Load(); since != 0 && now.Sub(time.Unix(0, since)) > p.pages.cfg.Grace {
-		return good
-	}
-	if lost := p.pages.lost.Load(); lost != 0 {
-		if since := time.Unix(0, lost); now.Sub(since) > p.pages.cfg.Grace {
-			if good.After(since) {
-				return good
-			}
-			return since
+// tidy closes the streams that had no subscriber for Linger, and forgets the
+// page with the last of them.
+func (p *Page) tidy(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.feeds {
+		switch {
+		case f.channel.Subscribers() > 0:
+			f.idle = time.Time{}
+		case f.idle.IsZero():
+			f.idle = now
+		case now.Sub(f.idle) > p.pages.cfg.Linger:
+			p.closeFeed(f)
 		}
 	}
-	return time.Time{}
+	// What is known is worth more while it cannot be read again.
+	if len(p.feeds) == 0 && !p.gone && p.moment(now).StaleSince.IsZero() && p.pages.leave(p, now) {
+		p.end()
+	}
+}
+
+// moment says since when the page may not be true.
+func (p *Page) moment(now time.Time) change.Moment {
+	m := change.Moment{Now: now}
+	grace := p.pages.cfg.Grace
+	good := time.Unix(0, p.lastGood.Load())
+	if since := p.failing.Load(); since != 0 && now.Sub(time.Unix(0, since)) > grace {
+		m.StaleSince = good
+		return m
+	}
+	if lost := p.pages.lost.Load(); lost != 0 {
+		if since := time.Unix(0, lost); now.Sub(since) > grace {
+			m.StaleSince = since
+			if good.After(since) {
+				m.StaleSince = good
+			}
+		}
+	}
+	return m
+}
+
+// answered releases those who wait for the first load; those who are just
+// being released are told of an error, too. The caller holds Pages.mu.
+func (p *Page) answered(err error) {
+	select {
+	case <-p.loaded:
+		if err != nil {
+			p.loadErr = err
+		}
+	default:
+		p.loadErr = err
+		close(p.loaded)
+	}
 }

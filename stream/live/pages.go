@@ -4,45 +4,42 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"statustail/stream/change"
+	"statustail/stream/status"
 )
 
 // Pages are the live pages of one server. It is the sink of a follower
 // (Opened, Hint, Message, Reached, Lost), and answers those who want a page
-// (Open, Host).
+// (Open, Host, Issue).
 type Pages struct {
 	cfg     Config
 	ctx     context.Context // ends with the server: bounds the loads
 	metrics metrics
+	reloads *reloader
+	hosts   *lookup[string, string]
+	issues  *lookup[IssueRef, status.Issue]
 
 	reached  atomic.Uint64 // the tail's position
+	moved    atomic.Int64  // when it last moved, Unix nanoseconds
+	trusted  atomic.Bool   // see Trust
 	lost     atomic.Int64  // since when the tail is lost, Unix nanoseconds; 0: it is not
 	caughtUp chan struct{} // closed when the tail has passed its start
 
-	mu       sync.Mutex
-	lostErr  error
-	history  change.Position // what lies at or before this is not news
-	start    change.Position // loads must not go back behind this
-	ready    bool            // caughtUp is closed
-	pages    map[string]*Page
-	byID     map[string][]*Page // by the ids of what they hold
-	absent   absences
-	log      *messageLog
-	urgent   []*Page // live pages to reload
-	new      []*Page // pages to load for the first time
-	inFlight int     // loads at the database
-	recent   recentIDs
-	failures int       // failed loads in a row
-	loadErr  error     // of the last of them
-	failing  time.Time // when the first of them was
-	resume   time.Time // no load before this, after a failure
-	resumer  *time.Timer
-	sweeper  *time.Timer
-	hosts    hosts
+	// mu is taken after a page's lock and before the reloader's.
+	mu      sync.Mutex
+	lostErr error
+	opened  bool
+	history change.Position // the tail has caught up when it gets there
+	pages   map[string]*Page
+	byID    map[string][]*Page // by the ids of what they hold
+	absent  absences
+	sweeper *time.Timer
+	sweeps  slots
 }
 
 // New makes the live pages; ctx ends all work on them.
@@ -56,9 +53,9 @@ func New(ctx context.Context, cfg Config) *Pages {
 		pages:    make(map[string]*Page),
 		byID:     make(map[string][]*Page),
 		absent:   make(absences),
-		log:      newMessageLog(cfg.ReplayBytes, cfg.Replay),
 	}
-	p.hosts.found = make(map[string]hostEntry)
+	p.reloads = &reloader{cfg: cfg, ctx: ctx, read: p.read, gaveUp: p.giveUp, tail: p.reachedPosition}
+	p.hosts, p.issues = p.newHosts(), p.newIssues()
 	context.AfterFunc(ctx, p.stop)
 	return p
 }
@@ -67,25 +64,17 @@ func New(ctx context.Context, cfg Config) *Pages {
 func (p *Pages) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, t := range []*time.Timer{p.sweeper, p.resumer} {
-		if t != nil {
-			t.Stop()
-		}
+	if p.sweeper != nil {
+		p.sweeper.Stop()
 	}
-	for _, pg := range p.pages {
-		for _, t := range []*time.Timer{pg.timer, pg.wait} {
-			if t != nil {
-				t.Stop()
-			}
-		}
-	}
+	p.reloads.stop(p.pages)
 }
 
 func (p *Pages) reachedPosition() change.Position { return change.Position(p.reached.Load()) }
 
-// maxNew bounds the pages that wait for their first load, so that a flood of
-// unknown slugs can take neither the memory nor the database.
-const maxNew = 20_000
+// Trust says that hints come by themselves with every change, so that pages
+// need a safety reload only now and then as long as the tail's position moves.
+func (p *Pages) Trust(hints bool) { p.trusted.Store(hints) }
 
 // Open gives the live page of a slug, loading it when it is not in memory.
 // It waits at most Patience. The error is ErrNotFound when there is no such
@@ -98,48 +87,53 @@ func (p *Pages) Open(ctx context.Context, slug string) (*Page, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("page %.80q: %w", slug, ErrUnavailable)
 	}
-
-	p.mu.Lock()
-	now := time.Now()
-	if p.absent.has(slug, now) {
-		p.mu.Unlock()
-		p.metrics.absent.Inc()
-		return nil, fmt.Errorf("page %.80q: %w", slug, ErrNotFound)
+	pg, err := p.enter(slug, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("page %.80q: %w", slug, err)
 	}
-	pg, ok := p.pages[slug]
-	if !ok {
-		if len(p.new) >= maxNew || p.failures > 0 && now.Before(p.resume) {
-			p.mu.Unlock()
-			return nil, fmt.Errorf("page %.80q: %w", slug, ErrUnavailable)
-		}
-		pg = p.register(slug, now)
-		p.markDirty(pg, now)
-	}
-	pg.lastUse = now
-	loaded := pg.loaded
-	p.mu.Unlock()
-
 	select {
-	case <-loaded:
+	case <-pg.loaded:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("page %.80q: %w", slug, ErrUnavailable)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if pg.loadErr != nil {
-		return nil, fmt.Errorf("page %.80q: %w", slug, pg.loadErr)
+	if err := p.loadError(pg); err != nil {
+		return nil, fmt.Errorf("page %.80q: %w", slug, err)
 	}
 	return pg, nil
 }
 
-// register puts a page into the table before it is loaded, so that hints
-// meet it. mu must be held.
-func (p *Pages) register(slug string, now time.Time) *Page {
-	pg := &Page{
-		pages: p, slug: slug, feeds: make(map[string]*feed),
-		loaded: make(chan struct{}), lastUse: now,
+// enter finds the page in the table, or puts it there and has it read.
+func (p *Pages) enter(slug string, now time.Time) (*Page, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.absent.has(slug, now) {
+		p.metrics.absent.Inc()
+		return nil, ErrNotFound
 	}
+	pg, ok := p.pages[slug]
+	if !ok {
+		if !p.reloads.admits(now) {
+			return nil, ErrUnavailable
+		}
+		pg = p.register(slug, now)
+		p.reloads.ask(pg, request{past: true}, now)
+	}
+	pg.lastUse = now
+	return pg, nil
+}
+
+func (p *Pages) loadError(pg *Page) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return pg.loadErr
+}
+
+// register puts a page into the table before it is loaded, so that hints
+// meet it. The caller holds mu.
+func (p *Pages) register(slug string, now time.Time) *Page {
+	pg := &Page{pages: p, slug: slug, loaded: make(chan struct{}), lastUse: now, pace: 0.8 + 0.4*rand.Float32()}
 	p.pages[slug] = pg
+	p.sweeps.add(pg)
 	p.metrics.live.Set(float64(len(p.pages)))
 	if p.sweeper == nil {
 		p.sweeper = time.AfterFunc(sweepEvery, p.sweep)
@@ -147,40 +141,145 @@ func (p *Pages) register(slug string, now time.Time) *Page {
 	return pg
 }
 
-// forget takes a page out of the table. mu must be held.
-func (p *Pages) forget(pg *Page) {
+// forget takes a page out of the table, and answers those who wait for it. The
+// caller holds mu.
+func (p *Pages) forget(pg *Page, err error) {
 	if p.pages[pg.slug] == pg {
 		delete(p.pages, pg.slug)
 	}
+	p.sweeps.remove(pg)
 	p.index(pg, nil)
-	if pg.timer != nil {
-		pg.timer.Stop()
-	}
-	if pg.wait != nil {
-		pg.wait.Stop()
-	}
+	p.reloads.drop(pg)
 	p.metrics.live.Set(float64(len(p.pages)))
+	pg.answered(err)
 }
 
-// index makes a page findable by the ids of what it holds. mu must be held.
+// giveUp forgets pages that are new and cannot be read.
+func (p *Pages) giveUp(pages []*Page) {
+	if len(pages) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pg := range pages {
+		p.forget(pg, ErrUnavailable)
+	}
+}
+
+// read reads a batch of pages and takes what was read.
+func (p *Pages) read(ctx context.Context, batch []*Page, after change.Position, mark uint64) error {
+	slugs := make([]string, len(batch))
+	for i, pg := range batch {
+		slugs[i] = pg.slug
+	}
+	begun := time.Now()
+	readings, at, err := p.cfg.Loader.Load(ctx, slugs, after)
+	wanted := p.pastWanted(batch, readings)
+	var past map[string]map[string]time.Time
+	if err == nil && len(wanted) > 0 {
+		past, err = p.cfg.Loader.PastIncidents(ctx, wanted, after)
+	}
+	now := time.Now()
+	p.metrics.loads.Inc()
+	p.metrics.loadSeconds.Observe(now.Sub(begun).Seconds())
+	if err != nil {
+		p.metrics.loadErrors.Inc()
+		return err
+	}
+	p.metrics.reloaded.Add(float64(len(batch)))
+	if len(slugs) == 1 {
+		p.observe("reload", slugs[0], "", at)
+	} else {
+		p.observe("reload", "", fmt.Sprintf("%d pages", len(slugs)), at)
+	}
+	for _, pg := range batch {
+		r, found := readings[pg.slug]
+		if !found {
+			pg.missing(now, mark)
+			continue
+		}
+		ended := past[pg.slug]
+		if _, asked := wanted[pg.slug]; asked && ended == nil {
+			ended = map[string]time.Time{}
+		}
+		pg.take(r, ended, now, at, mark)
+	}
+	return nil
+}
+
+// pastWanted says for which pages of a batch, and which of their components,
+// the past incidents are to be found.
+func (p *Pages) pastWanted(batch []*Page, readings map[string]Reading) map[string][]string {
+	wanted := make(map[string][]string)
+	for _, pg := range batch {
+		if _, found := readings[pg.slug]; found && p.reloads.wantsPast(pg) {
+			wanted[pg.slug] = pg.scopes()
+		}
+	}
+	return wanted
+}
+
+// abandon forgets a new page that exists and cannot be read.
+func (p *Pages) abandon(pg *Page) { p.giveUp([]*Page{pg}) }
+
+// answer releases those who wait for a page.
+func (p *Pages) answer(pg *Page) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pg.answered(nil)
+}
+
+// holds notes what a page holds, and reports whether any of it was hinted
+// since a mark.
+func (p *Pages) holds(pg *Page, ids []string, mark uint64) (hinted bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.index(pg, ids)
+	return p.reloads.hintedSince(ids, mark)
+}
+
+// remove forgets a page that does not exist, unless it was hinted since a
+// mark.
+func (p *Pages) remove(pg *Page, now time.Time, mark uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reloads.dirty(pg) || p.reloads.hintedSince([]string{pg.slug}, mark) {
+		return false
+	}
+	p.forget(pg, ErrNotFound)
+	p.absent.add(pg.slug, now)
+	return true
+}
+
+// leave forgets a page that has not been used for Linger.
+func (p *Pages) leave(pg *Page, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(pg.lastUse) <= p.cfg.Linger || !p.reloads.rests(pg) {
+		return false
+	}
+	p.forget(pg, ErrNotFound)
+	return true
+}
+
+// index makes a page findable by the ids of what it holds, which are in order.
+// The caller holds mu.
 func (p *Pages) index(pg *Page, ids []string) {
 	for _, id := range pg.ids {
-		rest := p.byID[id][:0:0]
-		for _, other := range p.byID[id] {
-			if other != pg {
-				rest = append(rest, other)
-			}
+		if _, kept := slices.BinarySearch(ids, id); kept {
+			continue
 		}
-		if len(rest) > 0 {
-			p.byID[id] = rest
-		} else {
+		rest := slices.DeleteFunc(p.byID[id], func(o *Page) bool { return o == pg })
+		if p.byID[id] = rest; len(rest) == 0 {
 			delete(p.byID, id)
 		}
 	}
-	pg.ids = ids
 	for _, id := range ids {
-		p.byID[id] = append(p.byID[id], pg)
+		if _, known := slices.BinarySearch(pg.ids, id); !known {
+			p.byID[id] = append(p.byID[id], pg)
+		}
 	}
+	pg.ids = ids
 }
 
 // CaughtUp is closed when the tail has passed on what lay before its start.
@@ -199,16 +298,20 @@ type Health struct {
 
 // Health reports how things stand.
 func (p *Pages) Health() Health {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	h := Health{CaughtUp: p.ready, Err: p.lostErr, Reached: p.reachedPosition()}
+	h := Health{CaughtUp: p.isReady(), Err: p.lostError(), Reached: p.reachedPosition()}
 	if lost := p.lost.Load(); lost != 0 {
 		h.Since = time.Unix(0, lost)
 	}
-	if h.Err == nil && p.failures > 0 {
-		h.Err, h.Since = p.loadErr, p.failing
+	if h.Err == nil {
+		h.Since, h.Err = p.reloads.trouble()
 	}
 	return h
+}
+
+func (p *Pages) lostError() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lostErr
 }
 
 func (p *Pages) observe(kind, page, detail string, at change.Position) {

@@ -1,57 +1,80 @@
 package live
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"statustail/stream/change"
 )
 
 // Opened begins, or begins anew, what the tail passes on: everything at or
-// after from. What lies at or before now is history. Where from lies beyond
-// what was reached, messages may have been lost, and every reader is told.
+// after from. Where from lies beyond what was reached, or now before it,
+// messages may have been lost, and every reader is told.
 func (p *Pages) Opened(from, now change.Position) {
 	p.observe("opened", "", "from "+from.String(), now)
-	p.mu.Lock()
-	first := p.start == 0
-	hole := !first && from > p.reachedPosition()
-	p.start = max(p.start, now)
-	p.history = now
-	p.log.coverage = max(p.log.coverage, from) // what was evicted stays so
-	p.restored()
-	p.absent.clear()
+	reached := p.reachedPosition()
+	first := p.open(now)
+	if first || from > reached || now < reached {
+		if now < reached {
+			p.reached.Store(uint64(from))
+		}
+		p.cfg.Messages.Begin(from)
+	}
 	p.hosts.clear()
+	p.issues.clear()
 	moment := time.Now()
-	var live []*Page
-	for _, pg := range p.pages {
-		p.markDirty(pg, moment)
-		live = append(live, pg)
-	}
-	p.mu.Unlock()
-	if !hole {
-		return
-	}
-	for _, pg := range live {
-		pg.publishing.Lock()
-		pg.tellHole(from, moment)
-		pg.publishing.Unlock()
+	for _, pg := range p.all() {
+		p.reloads.ask(pg, request{after: now, past: true}, moment)
 	}
 }
 
-// Hint marks the pages that the changed document belongs to, or belonged to.
-func (p *Pages) Hint(h change.Hint) {
-	p.metrics.hints.Inc()
+// open notes that the tail is open, and reports whether that is the first time.
+func (p *Pages) open(now change.Position) (first bool) {
 	p.mu.Lock()
-	if p.inFlight > 0 {
-		// Before any load that this hint itself leads to.
-		p.recent.add(h.ID)
+	defer p.mu.Unlock()
+	first, p.opened = !p.opened, true
+	p.history = now
+	p.lostErr = nil
+	p.lost.Store(0)
+	p.absent.clear()
+	p.reloads.begin(p.pages)
+	return first
+}
+
+func (p *Pages) all() []*Page {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.pages))
+}
+
+// Hint has the pages read that the changed document belongs to, or belonged to.
+func (p *Pages) Hint(h change.Hint) {
+	p.reloads.hinted(h.ID) // before any load that this hint itself leads to
+	switch h.Collection {
+	case change.Pages:
+		if h.Touched&change.Identity != 0 {
+			p.cfg.Messages.Forget(h.Page, h.At)
+		}
+		p.hosts.drop(h.Page)
+		if h.Touched != 0 {
+			p.hosts.drop(noPage)
+		}
+	case change.Issues:
+		p.issues.drop(h.ID)
 	}
-	matched := false
-	now := time.Now()
+	if p.match(h, time.Now()) {
+		p.metrics.matched.Inc()
+	}
+	p.observe("hint", h.Page, h.Collection+" "+h.ID, h.At)
+}
+
+func (p *Pages) match(h change.Hint, now time.Time) (matched bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	hit := func(pg *Page) {
 		matched = true
-		pg.pending.add(h.At)
-		pg.setFloor()
-		p.markDirty(pg, now)
+		p.reloads.ask(pg, request{after: h.At}, now)
 	}
 	if h.Page != "" {
 		p.absent.remove(h.Page)
@@ -64,32 +87,37 @@ func (p *Pages) Hint(h change.Hint) {
 			hit(pg)
 		}
 	}
-	if h.Collection == change.Pages {
-		p.hosts.clear()
-	}
-	p.mu.Unlock()
-	if matched {
-		p.metrics.matched.Inc()
-	}
-	p.observe("hint", h.Page, h.Collection+" "+h.ID, h.At)
+	return matched
+}
+
+// Message passes a message on: it is kept for those who return, whether
+// its page is watched or not.
+func (p *Pages) Message(m change.Message) {
+	p.cfg.Messages.Message(m, p.cfg.Encoder.Message(m.Name, m.Data))
+	p.observe("message", m.Page, m.Name, m.At)
 }
 
 // Reached moves the tail's position.
 func (p *Pages) Reached(at change.Position) {
 	if old := p.reachedPosition(); at > old {
 		p.reached.Store(uint64(at))
+		p.moved.Store(time.Now().UnixNano())
 	}
-	lost := p.lost.Load() != 0
-	if !lost && p.isReady() {
-		return
+	p.cfg.Messages.Reached(at)
+	if p.lost.Load() != 0 || !p.isReady() {
+		p.restored(at)
 	}
+}
+
+// restored ends an outage of the tail, or its first catch-up.
+func (p *Pages) restored(at change.Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.restored()
-	if !p.ready && at >= p.history {
-		p.ready = true
+	p.lost.Store(0)
+	p.lostErr = nil
+	if !p.isReady() && at >= p.history {
 		close(p.caughtUp)
-		p.cfg.Logger.Info("caught up with the database", "position", at, "messages", len(p.log.entries))
+		p.cfg.Logger.Info("caught up with the database", "position", at)
 	}
 }
 
@@ -104,15 +132,13 @@ func (p *Pages) isReady() bool {
 
 // Lost says that the tail is down.
 func (p *Pages) Lost(err error) {
-	p.lost.CompareAndSwap(0, time.Now().UnixNano())
-	p.mu.Lock()
-	p.lostErr = err
-	p.mu.Unlock()
+	p.lose(err)
 	p.observe("lost", "", err.Error(), 0)
 }
 
-// restored ends an outage of the tail. mu must be held.
-func (p *Pages) restored() {
-	p.lost.Store(0)
-	p.lostErr = nil
+func (p *Pages) lose(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost.CompareAndSwap(0, time.Now().UnixNano())
+	p.lostErr = err
 }

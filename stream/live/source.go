@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -8,42 +9,62 @@ import (
 	"statustail/stream/status"
 )
 
-// source is what a channel shows from one publication to the next.
+// A source is what a stream shows from one publication to the next. What of it
+// does not change with the clock alone is encoded once, for all subscribers and
+// for state.json.
 type source struct {
 	page *Page
 	view status.View
 
-	// The last snapshot, because thousands of subscribers may come within
-	// one second after a restart and all get the same.
-	mu        sync.Mutex
-	second    int64
-	stale     time.Time
-	recovered int
-	snapshot  []byte
+	// mu is taken after all others.
+	mu    sync.Mutex
+	facts []byte
+	tag   string
+	stale time.Time // what facts say
 }
 
-func (p *Page) source(v status.View) *source { return &source{page: p, view: v} }
+func (s *source) encoder() Encoder { return s.page.pages.cfg.Encoder }
 
-func (s *source) Snapshot(now time.Time, recovered *bool) []byte {
-	stale := s.page.stale(now)
-	r := 0
-	if recovered != nil {
-		r = 1
-		if *recovered {
-			r = 2
-		}
-	}
+// encoded gives the facts and their tag.
+func (s *source) encoded(m change.Moment) (facts []byte, tag string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.snapshot == nil || s.second != now.Unix() || s.recovered != r || !s.stale.Equal(stale) {
-		s.snapshot = s.page.pages.cfg.Encoder.Init(s.view, now, recovered, stale)
-		s.second, s.recovered, s.stale = now.Unix(), r, stale
+	if s.facts == nil || !s.stale.Equal(m.StaleSince) {
+		s.facts = s.encoder().Facts(s.view, m)
+		s.tag = s.encoder().Tag(s.view, s.facts)
+		s.stale = m.StaleSince
 	}
-	return s.snapshot
+	return s.facts, s.tag
 }
 
-func (s *source) Ping(now time.Time) []byte {
-	return s.page.pages.cfg.Encoder.Ping(s.view, now, s.page.stale(now))
+func (s *source) state(m change.Moment) (parts [][]byte, tag string) {
+	facts, tag := s.encoded(m)
+	return s.encoder().State(s.view, facts, m), tag
 }
 
-func (s *source) Settled() change.Position { return s.page.settled() }
+func (s *source) init(m change.Moment, r change.Recovery) [][]byte {
+	facts, _ := s.encoded(m)
+	return s.encoder().Init(s.view, facts, m, r)
+}
+
+// frames encodes the events that lead to the view.
+func (s *source) frames(events []status.Event, m change.Moment) [][]byte {
+	frames := make([][]byte, 0, len(events))
+	for _, e := range events {
+		if e.Kind == status.Init {
+			frames = append(frames, slices.Concat(s.init(m, change.Fresh)...))
+		} else {
+			frames = append(frames, s.encoder().Event(s.view, e, m))
+		}
+	}
+	return frames
+}
+
+// Snapshot, Ping and Dropped make it a change.Source.
+func (s *source) Snapshot(now time.Time, r change.Recovery) [][]byte {
+	return s.init(s.page.moment(now), r)
+}
+
+func (s *source) Ping(now time.Time) []byte { return s.encoder().Ping(s.view, s.page.moment(now)) }
+
+func (s *source) Dropped(n int) []byte { return s.encoder().Dropped(n) }

@@ -2,7 +2,9 @@ package status
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"time"
 )
 
 // An EventKind is one word of the live stream's vocabulary.
@@ -22,6 +24,18 @@ const (
 	IssueEnded
 	CacheRebuilt // uptime was recalculated
 )
+
+var eventKinds = [...]string{
+	"init", "status_created", "page_degraded", "page_restored", "issue_created", "issue_updated", "issue_resolved",
+	"issue_reopened", "issue_cancelled", "issue_started", "issue_ended", "cache_rebuilt",
+}
+
+func (k EventKind) String() string {
+	if int(k) < len(eventKinds) {
+		return eventKinds[k]
+	}
+	return fmt.Sprintf("EventKind(%d)", uint8(k))
+}
 
 // An Event is one difference between two views.
 type Event struct {
@@ -127,6 +141,10 @@ func each(v *View, f func(*IssueView)) {
 	}
 }
 
+// lateness is how much older than it is a document may say that it is: what
+// lies between a writer's clock and ours, and between writing and reading.
+const lateness = time.Minute
+
 func (d *differ) appeared(iv *IssueView) {
 	if iv.Phase.Open() {
 		d.add(Event{Kind: IssueCreated, Issue: iv})
@@ -135,8 +153,9 @@ func (d *differ) appeared(iv *IssueView) {
 		return
 	}
 	// Opened and closed between two views is news; history filled in
-	// afterwards is not.
-	if iv.CreatedAt.After(d.before.At) {
+	// afterwards is not. What is dated before the first view may have been
+	// written after it, or a moment before and not yet have been read.
+	if iv.end().After(d.before.At.Add(-lateness)) {
 		d.add(Event{Kind: IssueCreated, Issue: iv})
 		d.closed(iv, iv.Updates)
 	}

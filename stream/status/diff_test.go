@@ -47,9 +47,12 @@ func TestDiff(t *testing.T) {
 		"updated three times": {before: sample(told), after: sample(with(told, func(is *Issue) {
 			is.Updates = append(told.Updates[:1:1], update("u2", -3), update("u4", -1), update("u3", -2))
 		})), want: "updated i u2, updated i u3, updated i u4"},
-		"an older update added":   {before: sample(told), after: sample(with(told, func(is *Issue) { is.Updates = append(told.Updates[:1:1], update("u0", -25)) })), want: "updated i u0, init"},
-		"an update edited":        {before: sample(told), after: sample(with(told, func(is *Issue) { is.Updates = []Update{{ID: "u1", Label: "other", CreatedAt: at(-20)}} })), want: "init"},
-		"an update deleted":       {before: sample(told), after: sample(incident), want: "init"},
+		"an older update added": {before: sample(told), after: sample(with(told, func(is *Issue) { is.Updates = append(told.Updates[:1:1], update("u0", -25)) })), want: "updated i u0, init"},
+		"an update edited":      {before: sample(told), after: sample(with(told, func(is *Issue) { is.Updates = []Update{{ID: "u1", Label: "other", CreatedAt: at(-20)}} })), want: "init"},
+		"an update deleted":     {before: sample(told), after: sample(incident), want: "init"},
+		"opened before a view that lacks it, and resolved": {before: sample(), after: sample(with(incident, func(is *Issue) {
+			is.CreatedAt, is.ResolvedAt = at(-2), at(-1).Add(-time.Second)
+		})), want: "created i, resolved i"},
 		"resolved":                {before: sample(incident), after: sample(resolved), want: "resolved i"},
 		"resolved with updates":   {before: sample(incident), after: sample(with(resolved, func(is *Issue) { is.Updates = []Update{update("u1", -4), update("u2", -3)} })), want: "updated i u1, resolved i u2"},
 		"reopened":                {before: sample(resolved), after: sample(incident), want: "reopened i"},

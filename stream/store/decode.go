@@ -59,7 +59,7 @@ func (s *Store) decodePage(raw bson.Raw) (status.Page, error) {
 		if !ok {
 			return wrongType(v, "a string")
 		}
-		if origin = strings.ToLower(origin); checkOrigin(origin) != nil {
+		if origin = sentOrigin(origin); checkOrigin(origin) != nil {
 			return errors.New("is not an origin such as https://example.com, nor *")
 		}
 		p.Origins = append(p.Origins, origin)

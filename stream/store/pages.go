@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -77,7 +76,7 @@ func (in *PageInput) changes() (c changeSet, err error) {
 		}
 		lower := make([]string, 0, len(list.values))
 		for _, v := range list.values {
-			v = strings.ToLower(v)
+			v = sentOrigin(v) // of a host it is the host in lower case
 			if err := list.check(v); err != nil {
 				return c, err
 			}

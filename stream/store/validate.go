@@ -94,6 +94,18 @@ func checkOrigin(s string) error {
 	return nil
 }
 
+// sentOrigin is an origin as browsers send it: in lower case, and without the
+// port that the scheme has anyway (RFC 6454, 6.2).
+func sentOrigin(s string) string {
+	s = strings.ToLower(s)
+	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
+		if strings.HasPrefix(s, scheme) {
+			s = strings.TrimSuffix(s, port)
+		}
+	}
+	return s
+}
+
 // checkHost accepts a host name in lower case, or an IP address, without a
 // port.
 func checkHost(s string) error {

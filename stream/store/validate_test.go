@@ -96,3 +96,15 @@ func FuzzDecodeJSON(f *testing.F) {
 		raw(t, m{"v": v}) // whatever is accepted can be written
 	})
 }
+
+func TestSentOrigin(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://Shop.example:443": "https://shop.example", "http://shop.example:80": "http://shop.example",
+		"https://shop.example:80": "https://shop.example:80", "http://shop.example:443": "http://shop.example:443",
+		"https://shop.example": "https://shop.example", "*": "*",
+	} {
+		if got := sentOrigin(given); got != want {
+			t.Errorf("%s is sent as %s, want %s", given, got, want)
+		}
+	}
+}

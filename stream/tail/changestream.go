@@ -19,20 +19,25 @@ import (
 )
 
 const (
-	// openWithin bounds the opening of a stream: the server looks through its
+	// openWithin bounds one opening of a stream: the server looks through its
 	// oplog for the place to begin.
 	openWithin = 60 * time.Second
 	// awaitFor is how long the server waits for a change before it answers
-	// that there is none: how often a quiet stream costs a command.
-	awaitFor = 10 * time.Second
+	// that there is none: how often a quiet stream costs a command, and how
+	// old its position may be. A reader that comes from another server is kept
+	// waiting for it for no more than a second.
+	awaitFor = 500 * time.Millisecond
 	// awaitHistory is that while history is read, so that its end is known
 	// soon although nothing happens.
 	awaitHistory = 200 * time.Millisecond
 	// answerWithin is how much longer than it was told the server may take
 	// before the connection counts as dead.
 	answerWithin = 10 * time.Second
+	// behindAtMost is by how many seconds the database may be behind what was
+	// reached and still be the same one.
+	behindAtMost = 10
 	// maxRefusals is how often a server may refuse a token, for whatever
-	// reason, before it is given up.
+	// reason, or not get to its place in time, before it is given up.
 	maxRefusals = 5
 )
 
@@ -49,6 +54,7 @@ type changeStream struct {
 	token       bson.Raw
 	invalidated bool
 	refusals    int
+	openWithin  time.Duration
 
 	opened bool            // the sink was told
 	dirty  bool            // the sink has to be told again, once the stream is open
@@ -62,11 +68,14 @@ type changeStream struct {
 // and find on the database. Positions are cluster times.
 func NewChangeStream(cfg Config) Follower {
 	m := newMetrics(cfg.Registerer)
-	return &changeStream{cfg: cfg, logger: cfg.logger(), metrics: m, reader: newReader(cfg, m)}
+	return &changeStream{cfg: cfg, logger: cfg.logger(), metrics: m, reader: newReader(cfg, m), openWithin: openWithin}
 }
 
 // ErrNoChangeStreams is for a server that has none, now and later.
 var ErrNoChangeStreams = errors.New("this MongoDB server has no change streams: they need a replica set (one member is enough: mongod --replSet rs0, then rs.initiate()), or use --source capped")
+
+// errSlow is for a stream that could not be opened in time.
+var errSlow = errors.New("the server did not find the place in its oplog in time")
 
 // errReopen asks for the stream to be opened anew at the token, for no fault.
 var errReopen = errors.New("reopen")
@@ -166,8 +175,17 @@ func (f *changeStream) stream(ctx context.Context, sink Sink, out *outage) error
 // open opens the stream where it has to go on. A beginning tries to include
 // the history that is wanted, and says in history whether it does.
 func (f *changeStream) open(ctx context.Context, session *mongo.Session, history *bool) (*mongo.ChangeStream, error) {
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
-	defer cancel()
+	now, err := f.clusterTime(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(now.Seconds())+behindAtMost < uint64(f.last.Seconds()) {
+		// A restored backup, or a new set: the stream would be silent until
+		// its clock gets there.
+		f.logger.Warn("the database's clock has gone back, taking everything as changed", "was", f.last, "is", now)
+		f.metrics.holes.Inc()
+		f.token, f.invalidated, f.refusals, f.last = nil, false, 0, 0
+	}
 	if f.token != nil {
 		opts := f.options(*history)
 		if f.invalidated {
@@ -177,7 +195,7 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 		}
 		stream, err := f.watch(ctx, opts)
 		var refused mongo.CommandError
-		if errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !mongodb.IsPassing(err) {
+		if errors.Is(err, errSlow) || errors.As(err, &refused) && !refused.HasErrorLabel("NetworkError") && !unauthorized(err) && !mongodb.IsPassing(err) {
 			f.refusals++
 		}
 		if err == nil {
@@ -186,10 +204,6 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 		return stream, err
 	}
 
-	now, err := f.clusterTime(ctx, session)
-	if err != nil {
-		return nil, err
-	}
 	stream, begin, err := f.begin(ctx, now)
 	if err != nil {
 		return nil, err
@@ -205,8 +219,8 @@ func (f *changeStream) open(ctx context.Context, session *mongo.Session, history
 }
 
 // begin opens a stream without a token: for the first time as far back as the
-// replay window, or, where the oplog is shorter than that, as much of it as
-// halving the window finds; after that at now.
+// replay window, or, where the oplog is shorter than that or takes too long to
+// be searched, as much of it as halving the window finds; after that at now.
 func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.ChangeStream, change.Position, error) {
 	window := f.cfg.replay()
 	for ; !f.opened && window >= time.Second; window /= 2 {
@@ -215,11 +229,11 @@ func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.C
 			continue
 		}
 		stream, err := f.watch(ctx, f.options(true).SetStartAtOperationTime(timestamp(now-back)))
-		if err == nil || !historyLost(err) {
+		if err == nil || !historyLost(err) && !errors.Is(err, errSlow) {
 			return stream, now - back, err
 		}
 		if window == f.cfg.replay() {
-			f.logger.Info("the oplog does not reach back as far as the replay window; beginning with what there is", "window", window)
+			f.logger.Info("the replay window cannot be had; beginning with as much of it as can", "window", window, "error", err)
 		}
 	}
 	stream, err := f.watch(ctx, f.options(false).SetStartAtOperationTime(timestamp(now)))
@@ -229,7 +243,13 @@ func (f *changeStream) begin(ctx context.Context, now change.Position) (*mongo.C
 func (f *changeStream) watch(ctx context.Context, opts *options.ChangeStreamOptionsBuilder) (*mongo.ChangeStream, error) {
 	db := f.cfg.Client.Database(f.cfg.Database, options.Database().
 		SetReadPreference(readpref.Primary()).SetReadConcern(readconcern.Majority()))
-	return db.Watch(ctx, pipeline(), opts)
+	opening, cancel := context.WithTimeout(ctx, f.openWithin)
+	defer cancel()
+	stream, err := db.Watch(opening, pipeline(), opts)
+	if err != nil && opening.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w (%w)", errSlow, err)
+	}
+	return stream, err
 }
 
 func (f *changeStream) options(history bool) *options.ChangeStreamOptionsBuilder {
@@ -270,7 +290,11 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 		switch {
 		case watched(collection):
 			f.metrics.hints.Inc()
-			sink.Hint(hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at))
+			h := hint(collection, event.Lookup("documentKey", "_id"), event.Lookup("fullDocument", "page"), at)
+			if collection == schema.Pages {
+				h.Touched = touched(event)
+			}
+			sink.Hint(h)
 		case collection == schema.Events && operation == "insert":
 			doc, _ := event.Lookup("fullDocument").DocumentOK()
 			if m, ok := f.reader.message(doc, at); ok {
@@ -285,6 +309,10 @@ func (f *changeStream) event(event bson.Raw, sink Sink) {
 			"operation", operation, "database", f.cfg.Database, "collection", collection)
 		f.metrics.holes.Inc()
 		f.now = max(f.now, at)
+		renamed, _ := event.Lookup("to", "coll").StringValueOK()
+		if collection == change.Pages || renamed == change.Pages || operation == "dropDatabase" {
+			f.from = f.now // what was said on pages that are gone is not for those that come
+		}
 		f.dirty = operation == "dropDatabase" // an invalidate follows
 		if !f.dirty {
 			sink.Opened(f.from, f.now)

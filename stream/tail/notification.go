@@ -20,9 +20,9 @@ func (r *reader) notification(doc bson.Raw, at change.Position) (change.Hint, bo
 		r.skip(mongodb.IDText(doc.Lookup("_id")), misfitf("page", "page %.80s: want the slug of a page, %s", show(doc, "page"), schema.SlugPattern))
 		return h, false
 	case !named && paged, collection == schema.Pages && paged:
-		return change.Hint{Collection: schema.Pages, Page: page, ID: page, At: at}, true
+		return change.Hint{Collection: schema.Pages, Page: page, ID: page, At: at, Touched: change.Hosts}, true
 	case collection == schema.Pages && schema.IsSlug(id):
-		h.Page = id
+		h.Page, h.Touched = id, change.Identity|change.Hosts
 		return h, true
 	case (collection == schema.Components || collection == schema.Issues) && (paged || id != ""):
 		return h, true

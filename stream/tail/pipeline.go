@@ -8,8 +8,9 @@ import (
 )
 
 // pipeline has the server pass on only what matters. Projected are the fields
-// of messages; of other documents only the page is needed, but they have few
-// of these names and a projection cannot tell collections apart. The _id of an
+// of messages, and what an update touched; of other documents only the page is
+// needed, but they have few of these names and a projection cannot tell
+// collections apart. The _id of an
 // event, its token, has to stay as it is.
 func pipeline() mongo.Pipeline {
 	ours := bson.D{{Key: "$in", Value: bson.A{schema.Pages, schema.Components, schema.Issues, schema.Events}}}
@@ -34,6 +35,8 @@ func pipeline() mongo.Pipeline {
 			{Key: "fullDocument.data", Value: 1},
 			{Key: "fullDocument.key", Value: 1},
 			{Key: "fullDocument.created_at", Value: 1},
+			{Key: "updateDescription.updatedFields", Value: 1},
+			{Key: "updateDescription.removedFields", Value: 1},
 		}}},
 	}
 }

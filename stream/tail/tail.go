@@ -33,7 +33,9 @@ type Sink interface {
 	// database's own position when it was opened, is history: it is passed
 	// on for whoever resumes, but it is not news.
 	//
-	// A second call means that anything may have changed since the first.
+	// A second call means that anything may have changed since the first. If
+	// its now lies before what was reached, the database's clock has gone
+	// back: no position from before means anything.
 	Opened(from, now change.Position)
 
 	Hint(change.Hint)

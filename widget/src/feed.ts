@@ -39,7 +39,7 @@ export interface Feed {
 // What tabs say to each other.
 interface Message {
   ask?: number; // 1: are you there?  2: tell me everything
-  names?: string[]; // application events that somebody wants
+  names?: Set<string>; // application events that a tab wants
   known?: Knowledge; // only a leader says this
   name?: string; // of the event that was learned from
   data?: unknown;
@@ -63,13 +63,13 @@ export function feed(base: string, token: string | null): Feed {
   let timer: ReturnType<typeof setInterval>;
   let unanswered = 0;
 
-  const say = (message: Message) => channel?.postMessage({ ...message, names: [...names] });
+  const say = (message: Message) => channel?.postMessage({ ...message, names });
 
   const tell = (name?: string, data?: unknown) => {
-    for (const listener of [...listeners]) listener(name, data);
+    for (const listener of listeners) listener(name, data);
   };
 
-  const want = (more: string[]) => {
+  const want = (more: Iterable<string>) => {
     for (const name of more) {
       names.add(name);
       stream?.listen(name);
@@ -81,7 +81,7 @@ export function feed(base: string, token: string | null): Feed {
       say({ known, name, data });
       tell(name, data);
     });
-    want([...names]);
+    want(names);
   };
 
   const follow = () => {

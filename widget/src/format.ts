@@ -6,12 +6,10 @@ export function relative(locale: string, at: number): string {
   const minutes = Math.round(at / 60 - Date.now() / 6e4);
   const hours = Math.trunc(minutes / 60);
   const days = Math.trunc(hours / 24);
-  const format = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
-  return days
-    ? format.format(days, "day")
-    : hours
-      ? format.format(hours, "hour")
-      : format.format(minutes, "minute");
+  return new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(
+    days || hours || minutes,
+    days ? "day" : hours ? "hour" : "minute",
+  );
 }
 
 /** "22 Nov 2026, 14:00" to end; without the date when it is short and recent. */
@@ -26,7 +24,6 @@ export function absolute(locale: string, at: number, end?: number | null, short?
 
 /** "99.98%"; never rounded up to more than it is. */
 export const percent = (locale: string, value: number): string =>
-  (Math.floor(value * 100) / 1e4).toLocaleString(locale, {
-    style: "percent",
-    maximumFractionDigits: 2,
-  });
+  new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 2 }).format(
+    Math.floor(value * 100) / 1e4,
+  );

@@ -11,12 +11,13 @@ export const protocolEvents = (
 
 /** Returns what is known after an event; never changes what it is given. */
 export function reduce(before: Snapshot | null, name: string, data: any): Snapshot | null {
-  const first = name === "init_event";
-  if (!protocolEvents.includes(name) || !(before || first)) return before;
+  if (!protocolEvents.includes(name)) return before;
   // What is left of an event without its subject belongs to the whole page.
   const { issue, update, status, ...page } = data;
   const after: Snapshot = {
-    ...(first ? { components: [], issues: [] } : before!),
+    components: [],
+    issues: [],
+    ...before,
     incident_free_since: null, // only init_event says it; the streak is newer
     ...page,
   };
@@ -44,6 +45,30 @@ export function reduce(before: Snapshot | null, name: string, data: any): Snapsh
   return after;
 }
 
+/**
+ * Tells what happened to issues between two snapshots, in the words of the
+ * stream, oldest first, for page code that could hear of nothing meanwhile. A
+ * snapshot does not say how an issue ended: it counts as resolved. Compare of
+ * stream/hund does the same in Go; one table of cases holds for both.
+ */
+export function compare(
+  { issues: old }: Snapshot,
+  { issues, state }: Snapshot,
+  tell: (name: string, data: object) => void,
+) {
+  const news = (name: string, list: any[], known: any[]) =>
+    list
+      .toReversed()
+      .map(
+        (x) =>
+          known.some((k) => k.id === x.id) ||
+          tell("issue_" + name, { state, [x.issue_id ? "update" : "issue"]: x }),
+      );
+  news("created", issues, old);
+  news("updated", issues.flatMap((i) => i.updates), old.flatMap((i) => i.updates));
+  news("resolved", old, issues);
+}
+
 /** What one widget shows: a whole page, or the part that it was asked for. */
 export interface Summary {
   state: State;
@@ -53,13 +78,7 @@ export interface Summary {
   upcoming: Issue[];
 }
 
-const severity: State[] = [
-  "operational",
-  "maintenance",
-  "degraded",
-  "partial_outage",
-  "outage",
-];
+const severity = "operational maintenance degraded partial_outage outage".split(" ") as State[];
 
 /**
  * Sums a snapshot up. wanted holds ids or names of components; when it is

@@ -3,7 +3,7 @@
 // browser runs this; feed.ts decides which.
 
 import { on } from "./dom";
-import { protocolEvents, reduce } from "./model";
+import { compare, protocolEvents, reduce } from "./model";
 import type { Connection, Knowledge } from "./types";
 
 /** Milliseconds. An enum, because its members cost nothing in the bundle. */
@@ -39,7 +39,6 @@ export function openStream(
 ): Stream {
   const life = new AbortController();
   const names = new Set(protocolEvents);
-  let closed = false;
   let source: EventSource | null = null;
   let timer: ReturnType<typeof setTimeout>;
   let heard = 0; // when source last gave a sign of life
@@ -47,17 +46,19 @@ export function openStream(
   let attempts = 0;
   let pollAt = Date.now() + Time.FirstEvent;
 
-  const url = (path: string) => base + path + "?" + new URLSearchParams(token ? { bt: token } : {});
+  const url = (path: string) => base + path + "?" + (token ? "bt=" + encodeURIComponent(token) : "");
 
   const live = () => known.connection === "live";
 
   const become = (connection: Connection, name?: string, data?: unknown) => {
+    const before = known.snapshot;
     if (name) {
-      known.snapshot = reduce(known.snapshot, name, data);
+      known.snapshot = reduce(before, name, data);
       known.asOf = Date.now();
     } else if (connection === known.connection) return;
     known.connection = connection;
     changed(name, data);
+    if (name === "init_event" && before) compare(before, known.snapshot!, changed);
   };
 
   const lost = () => {
@@ -70,10 +71,8 @@ export function openStream(
   const receive = ({ type, data, lastEventId }: MessageEvent) => {
     heard = Date.now();
     known.id = lastEventId || known.id;
-    // What is replayed before init_event is news, but not yet the present.
-    const first = type === "init_event";
-    if (first) attempts = 0;
-    become(first ? "live" : known.connection, type, JSON.parse(data));
+    attempts = 0;
+    become("live", type, JSON.parse(data)); // init_event comes first
   };
 
   const retry = () => {
@@ -103,10 +102,10 @@ export function openStream(
     // The browser's own cache sends If-None-Match, without a preflight.
     const response = await fetch(url("/state.json"), { cache: "no-cache" }).catch(() => {});
     const data = response?.ok && (await response.json());
-    if (closed || live()) return;
+    if (life.signal.aborted || live()) return;
     if (data) become("polling", "init_event", data);
     else {
-      if (/40[134]|410/.test(response?.status + "")) {
+      if (/40[134]|410/.test(response?.status as any)) {
         retry();
         pollAt = retryAt = Date.now() + Time.Unavailable;
         attempts = 0;
@@ -119,7 +118,7 @@ export function openStream(
   const tick = () => {
     clearTimeout(timer);
     const now = Date.now();
-    const patience = live() ? (known.snapshot!.ping_interval || 60) * 2.5 * Time.Second : Time.GiveUp;
+    const patience = live() ? (known.snapshot!.ping_interval || 60) * 2500 : Time.GiveUp;
     if (source && now - heard > patience) {
       lost();
       retry();
@@ -148,7 +147,6 @@ export function openStream(
       tick();
     },
     close() {
-      closed = true;
       life.abort();
       clearTimeout(timer);
       source?.close();

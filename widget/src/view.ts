@@ -58,7 +58,7 @@ export function view(
         dir: "auto",
       }),
       h("small meta", [
-        ...(label ? [h("bdi label", label), " · "] : []),
+        label && [h("bdi label", label), " · "],
         h("time", relative(locale, at) + (issue.scheduled ? " · " + when : ""), { title: when }),
       ]),
       h("p body", newest.body_text || issue.body_text, { dir: "auto" }),
@@ -92,23 +92,21 @@ export function view(
       ),
       section(strings.upcoming, upcoming, issue),
       h("small footer", [
-        ...(snapshot && !only[0]
-          ? [
-              snapshot.percent_uptime != null &&
-                h("p uptime", fill(strings.uptime, percent(locale, snapshot.percent_uptime))),
-              snapshot.incident_free_streak &&
-                h(
-                  "p streak",
-                  fill(
-                    strings.streak,
-                    relative(
-                      locale,
-                      snapshot.incident_free_since ?? asOf / 1e3 - snapshot.incident_free_streak,
-                    ),
-                  ),
+        snapshot && !only[0] && [
+          snapshot.percent_uptime != null &&
+            h("p uptime", fill(strings.uptime, percent(locale, snapshot.percent_uptime))),
+          snapshot.incident_free_streak &&
+            h(
+              "p streak",
+              fill(
+                strings.streak,
+                relative(
+                  locale,
+                  snapshot.incident_free_since ?? asOf / 1e3 - snapshot.incident_free_streak,
                 ),
-            ]
-          : []),
+              ),
+            ),
+        ],
         h("p foot", [
           h("span age", [icon(stale ? null : "operational"), stale || strings.live]),
           h("a link", strings.page, { href: base, target }),

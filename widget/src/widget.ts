@@ -1,13 +1,13 @@
 // One widget at work: between an element, which gives it attributes and a
 // place, and the feed of its page.
 
-import { h, on, patch } from "./dom";
-import { feed, type Feed } from "./feed";
+import css from "./style.css";
 import { summarize } from "./model";
 import { english, language, load, type Strings } from "./strings";
-import css from "./style.css";
-import type { Connection, Snapshot, State } from "./types";
+import { h, on, patch } from "./dom";
 import { view } from "./view";
+import { feed, type Feed } from "./feed";
+import type { Connection, Snapshot, State } from "./types";
 
 const list = (text: string | null) => (text ? text.split(/\s*,\s*/) : []);
 
@@ -127,7 +127,7 @@ export function createWidget(element: HTMLElement): Widget {
 
     const position = attribute("position") || "inline";
     corner.className = position.replace("-", " ");
-    root.className = "root " + (attribute("theme") || "");
+    root.style.colorScheme = (attribute("theme") || "auto").replace("auto", "light dark");
     root.role = position === "inline" ? "group" : "region"; // part of the page, or beside it
     root.ariaLabel = strings.page;
     root.lang = said.lang = locale;

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -274,4 +276,61 @@ func TestStatusPageFollows(t *testing.T) {
 	tab.Within(patience, `document.querySelector("main").innerText.includes("degraded")`)
 	tab.Within(patience, `window.unloaded === false`) // nobody reloaded it
 	tab.Shoot("degraded")
+}
+
+// With nothing kept for those who return, pages are served like with anything
+// else, whatever is written while their first viewers come.
+func TestNoReplay(t *testing.T) {
+	p := programtest.Start(t, "--replay", "0")
+	client, err := mongo.Connect(options.Client().ApplyURI(p.MongoURI))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Disconnect(context.Background())
+	db := client.Database("statustail")
+	ctx := context.Background()
+	var many []any // which the embedded database looks through at every load
+	for range 1000 {
+		many = append(many, bson.M{"page": "other", "title": "T", "created_at": time.Now()})
+	}
+	if _, err := db.Collection("issues").InsertMany(ctx, many); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		page := fmt.Sprint("p", i)
+		if _, err := db.Collection("pages").InsertOne(ctx, bson.M{"_id": page, "name": "P"}); err != nil {
+			t.Fatal(err)
+		}
+		write := func(n int) {
+			_, err1 := db.Collection("issues").InsertOne(ctx, bson.M{"page": page, "title": "T", "created_at": time.Now()})
+			_, err2 := db.Collection("events").InsertOne(ctx, bson.M{"page": page, "name": "n", "data": bson.M{"n": n}, "created_at": time.Now()})
+			if err := errors.Join(err1, err2); err != nil {
+				t.Error(err)
+			}
+		}
+		// In memory, read a moment ago and to be read again, before it is
+		// streamed.
+		answer(t, p.URL+"/"+page+"/state.json")
+		write(1)
+		write(2)
+		write(3)
+		<-time.After(time.Duration(i) * 20 * time.Millisecond) // each at another moment of the reload
+		events := subscribe(t, p.URL+"/"+page+"/live/v2/status_page")
+		await(t, events, "init_event")
+		write(4)
+		await(t, events, "n")
+	}
+}
+
+func answer(t *testing.T, url string) {
+	t.Helper()
+	client := http.Client{Timeout: patience}
+	res, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s", url, res.Status)
+	}
 }

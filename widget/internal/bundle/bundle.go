@@ -50,9 +50,11 @@ func buildScript(dir string) ([]byte, error) {
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
-		LegalComments:     api.LegalCommentsNone,
-		TsconfigRaw:       `{"compilerOptions":{"useDefineForClassFields":true}}`,
-		Plugins:           []api.Plugin{styles},
+		// Names of our own that no page and no other tab sees.
+		MangleProps:   "^(listen|check|subscribe|affected|only|start|stop)$",
+		LegalComments: api.LegalCommentsNone,
+		TsconfigRaw:   `{"compilerOptions":{"useDefineForClassFields":true}}`,
+		Plugins:       []api.Plugin{styles},
 	})
 	if len(result.Errors) > 0 {
 		lines := api.FormatMessages(result.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage})

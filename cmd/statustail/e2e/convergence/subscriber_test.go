@@ -29,14 +29,13 @@ type subscriber struct {
 	client hundtest.Client
 	ready  bool // has had a first init_event
 	lastID string
-	inits  int
-	// next is the number of the message that has not been seen yet; -1 while
-	// anything may come, after a loss that was told of.
-	next int
-	// missed is a gap in the numbers that nobody has told of so far.
-	missed  string
+	// last is the number of the newest message seen, -1 before any.
+	last int
+	// told says that messages after last may be missing, as an init_event or
+	// messages_dropped has said.
+	told    bool
 	excused int // gaps that were told of
-	repeats int
+	alarmed int // times when nothing was missing of what might have been
 	errors  []string
 }
 
@@ -90,33 +89,29 @@ func (s *subscriber) connect(ctx context.Context, server, id string) {
 func (s *subscriber) take(name string, data []byte, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if name == message {
+	switch name {
+	case message:
 		s.count(data)
-	} else if name == "init_event" || s.inits > 0 {
+	case "messages_dropped":
+		s.told = true
+	default:
 		if err := s.client.Apply(name, data); err != nil {
 			s.errors = append(s.errors, err.Error())
 		}
 	}
 	if name == "init_event" {
-		s.inits++
 		s.ready = true
 		var init struct{ Recovered *bool }
 		json.Unmarshal(data, &init)
-		if init.Recovered != nil && !*init.Recovered && s.missed != "" {
-			s.missed = ""
-			s.excused++
-		}
-		if init.Recovered != nil && !*init.Recovered {
-			// Whatever is missing up to now has been told of.
-			s.next = -1
-		}
+		s.told = s.told || init.Recovered != nil && !*init.Recovered
 	}
 	if id != "" {
 		s.lastID = id
 	}
 }
 
-// count checks that first occurrences come in order and without gaps.
+// count checks that every message comes once, in order, and that none is
+// missing unless the reader was told so before.
 func (s *subscriber) count(data []byte) {
 	var n int
 	if err := json.Unmarshal(data, &n); err != nil {
@@ -124,16 +119,16 @@ func (s *subscriber) count(data []byte) {
 		return
 	}
 	switch {
-	case s.next < 0 || n == s.next:
-		s.next = n + 1
-	case n < s.next:
-		s.repeats++
-	default:
-		if s.missed == "" {
-			s.missed = fmt.Sprintf("message %d came when %d was due", n, s.next)
-		}
-		s.next = n + 1
+	case n <= s.last:
+		s.errors = append(s.errors, fmt.Sprintf("message %d came again after %d, at %s", n, s.last, s.lastID))
+	case n > s.last+1 && !s.told:
+		s.errors = append(s.errors, fmt.Sprintf("message %d came after %d, and nothing was said, at %s", n, s.last, s.lastID))
+	case n > s.last+1:
+		s.excused++
+	case s.told:
+		s.alarmed++
 	}
+	s.last, s.told = max(s.last, n), false
 }
 
 func (s *subscriber) fail(format string, args ...any) {
