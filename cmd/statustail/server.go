@@ -99,7 +99,7 @@ func serve(ctx context.Context, cfg serveConfig, stdout, stderr io.Writer) (err 
 	}
 	if err == nil && ctx.Err() == nil {
 		if err = open(&s.public, cfg.Listen...); err == nil {
-			servers = append(servers, s.servePublic(failed))
+			servers = append(servers, s.servePublic(s.handler(), failed))
 			s.announce()
 			select {
 			case <-ctx.Done():
@@ -227,15 +227,18 @@ func (s *server) serveOps(failed chan<- error) *http.Server {
 
 // servePublic serves strangers: every connection has deadlines, and counts
 // against a limit. Streams have deadlines of their own.
-func (s *server) servePublic(failed chan<- error) *http.Server {
-	srv := s.newHTTP(s.handler())
+func (s *server) servePublic(handler http.Handler, failed chan<- error) *http.Server {
+	srv := s.newHTTP(handler)
 	srv.ReadTimeout = 20 * time.Second
 	srv.WriteTimeout = 30 * time.Second
 	limit := newConnLimit(s.budget.conns, func() { // there is no call for it alone
 		srv.SetKeepAlivesEnabled(false)
 		srv.SetKeepAlivesEnabled(true)
 	})
-	srv.ConnState = limit.state
+	srv.ConnState = func(c net.Conn, state http.ConnState) {
+		limit.state(c, state)
+		s.silent.watch(c, state)
+	}
 	for _, l := range s.public {
 		s.serveOn(srv, limit.listener(l), failed)
 	}

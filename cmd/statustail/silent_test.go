@@ -46,14 +46,17 @@ func TestEndsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		l := &pipes{make(chan net.Conn), make(chan struct{})}
+		ops := &pipes{make(chan net.Conn), make(chan struct{})}
 		s := &server{
 			cfg: serveConfig{Drain: time.Hour}, log: slog.New(slog.NewTextHandler(&log, nil)),
-			hub: fanout.New(fanout.Config{}), opsLog: api.NewOpsLog(), public: []net.Listener{l},
+			hub: fanout.New(fanout.Config{}), opsLog: api.NewOpsLog(), public: []net.Listener{l}, ops: []net.Listener{ops}, budget: budget{conns: 10},
 		}
 		failed := make(chan error, 1)
-		servers := []*http.Server{s.serveHTTP(s.public, http.NotFoundHandler(), failed)}
+		servers := []*http.Server{s.servePublic(http.NotFoundHandler(), failed), s.serveHTTP(s.ops, http.NotFoundHandler(), failed)}
 		ours, silent := net.Pipe()
 		l.conns <- silent
+		_, another := net.Pipe()
+		ops.conns <- another
 		synctest.Wait()
 		begun := time.Now()
 		s.shutdown(servers)

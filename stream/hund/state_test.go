@@ -13,12 +13,15 @@ import (
 func TestNoIncidentYet(t *testing.T) {
 	page := samplePage()
 	page.Issues = nil
-	v, e, m := page.At(noon), Encoder{}, change.Moment{Now: noon}
-	var state Snapshot
-	if err := json.Unmarshal(slices.Concat(e.State(v, e.Facts(v, m), m)...), &state); err != nil {
+	var state struct {
+		Since  *int64 `json:"incident_free_since"`
+		Streak int64  `json:"incident_free_streak"`
+	}
+	v, m := page.At(noon), change.Moment{Now: noon}
+	if err := json.Unmarshal(slices.Concat(Encoder{}.State(v, Encoder{}.Facts(v, m), m)...), &state); err != nil {
 		t.Fatal(err)
 	}
-	if state.IncidentFreeSince != nil || state.IncidentFreeStreak != 3*24*60*60 {
+	if state.Since != nil || state.Streak != 3*24*60*60 {
 		t.Errorf("%+v", state)
 	}
 }

@@ -25,5 +25,5 @@ export function absolute(locale: string, at: number, end?: number | null, short?
 /** "99.98%"; never rounded up to more than it is. */
 export const percent = (locale: string, value: number): string =>
   new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 2 }).format(
-    Math.floor(value * 100) / 1e4,
+    Math.floor(Math.round(value * 1e4) / 100) / 1e4, // 99.57 * 100 is a little less than 9957
   );

@@ -18,7 +18,12 @@ export function reduce(before: Snapshot | null, name: string, data: any): Snapsh
     components: [],
     issues: [],
     ...before,
-    incident_free_since: null, // only init_event says it; the streak is newer
+    // Only init_event says it, and that there has been none: as long as the
+    // streak grows it holds, and after that the streak says it.
+    incident_free_since:
+      before && page.incident_free_streak >= before.incident_free_streak!
+        ? before.incident_free_since
+        : undefined,
     ...page,
   };
   const id = update?.issue_id ?? issue?.id;

@@ -92,10 +92,11 @@ export function view(
       ),
       section(strings.upcoming, upcoming, issue),
       h("small footer", [
-        snapshot && !only[0] && [
+        snapshot?.state && !only[0] && [
           snapshot.percent_uptime != null &&
             h("p uptime", fill(strings.uptime, percent(locale, snapshot.percent_uptime))),
-          snapshot.incident_free_streak &&
+          snapshot.incident_free_since !== null &&
+            snapshot.incident_free_streak &&
             h(
               "p streak",
               fill(
