@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -150,6 +151,13 @@ func (s *server) closeListeners() {
 // build makes what stands between the database and HTTP.
 func (s *server) build(ctx context.Context) {
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	version, revision := built()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "statustail_build_info", Help: "1, with what this server was built from.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "go": runtime.Version()},
+	})
+	info.Set(1)
+	s.metrics.MustRegister(info)
 	s.opsLog = api.NewOpsLog()
 	s.hub = fanout.New(fanout.Config{
 		Ping:           s.cfg.Ping,

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"statustail/stream/schema"
 )
 
 // maxRemembered bounds the complaints that are remembered as made. Beyond it
@@ -32,6 +34,9 @@ func newInvalidDocuments(log *slog.Logger, reg prometheus.Registerer) *invalidDo
 			Help: "Documents, or elements in them, skipped while reading because they do not fit the schema.",
 		}, []string{"collection"}),
 		told: map[complaint]struct{}{},
+	}
+	for _, collection := range []string{schema.Pages, schema.Components, schema.Issues} { // a first count would be no increase
+		v.count.WithLabelValues(collection)
 	}
 	if reg != nil {
 		reg.MustRegister(v.count)

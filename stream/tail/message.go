@@ -10,6 +10,9 @@ import (
 	"statustail/stream/schema"
 )
 
+// reasons are the words of all misfits.
+var reasons = []string{"bson", "changed", "data", "id", "key", "name", "page", "size"}
+
 // A misfit is why a document of events is skipped. Reason is one word for
 // metrics.
 type misfit struct {

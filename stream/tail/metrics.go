@@ -39,6 +39,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "1 while the database is followed, 0 during an outage and before the start.",
 		}),
 	}
+	for _, reason := range reasons { // a first count would be no increase
+		m.skipped.WithLabelValues(reason)
+	}
 	if r != nil {
 		lag := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "statustail", Subsystem: "tail", Name: "lag_seconds",

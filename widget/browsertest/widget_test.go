@@ -13,6 +13,29 @@ import (
 	"statustail/cmd/statustail/programtest/chromium"
 )
 
+// A page that has had no incident has no last one, one whose state is not known
+// has no uptime, and figures are rounded as everywhere else.
+func TestYoungPage(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.state["incident_free_since"], s.state["incident_free_streak"], s.state["percent_uptime"] = nil, 109, 99.57
+	p := chromium.NewProfile(t)
+	p.Open(s.URL + "/-/demo/corner")
+	p.Says("All systems operational")
+	p.Do(chromedp.Click(chromedp.JSPath(chromium.Pill)))
+	p.Panel("99.57% uptime in 30 days")
+	p.Gone("Last incident")
+	// An event that goes on with the streak says nothing else.
+	s.send("restored", object{"state": "operational", "percent_uptime": 99.29, "incident_free_streak": 110})
+	p.Panel("99.29% uptime in 30 days")
+	p.Gone("Last incident")
+	// One that begins anew does.
+	s.send("restored", object{"state": "operational", "percent_uptime": 99.2, "incident_free_streak": 1})
+	p.Panel("Last incident")
+	s.send("degraded", object{"state": nil, "percent_uptime": 100, "incident_free_streak": 2})
+	p.Gone("uptime")
+}
+
 // The main job: one tag shows the state and the issues, and follows every
 // event of the stream.
 func TestLive(t *testing.T) {
