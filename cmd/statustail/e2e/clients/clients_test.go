@@ -170,7 +170,13 @@ func TestGoClients(t *testing.T) {
 			}
 		},
 		"donovanhide/eventsource": func(ctx context.Context, t *testing.T, url string, e *ear) {
-			stream, err := donovanhide.Subscribe(url, "")
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			// It changes the client that it is given, by default everyone's.
+			stream, err := donovanhide.SubscribeWith("", &http.Client{}, req)
 			if err != nil {
 				t.Error(err)
 				return
