@@ -89,6 +89,10 @@ func (db *DB) Close() error {
 	return db.err
 }
 
+// starting is held while a FerretDB is made, which changes variables of its
+// packages.
+var starting sync.Mutex
+
 // startFerretDB starts it on a socket in a folder that only this user can
 // enter, so that nothing gets past the proxy.
 func (db *DB) startFerretDB(ctx context.Context, cfg Config, dir string) (socket string, err error) {
@@ -104,6 +108,8 @@ func (db *DB) startFerretDB(ctx context.Context, cfg Config, dir string) (socket
 	}
 	db.stop = append(db.stop, func() error { return os.RemoveAll(private) })
 	socket = filepath.Join(private, "ferretdb.sock")
+	starting.Lock()
+	defer starting.Unlock()
 	ferret, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{Unix: socket},
 		Logger:    slog.New(quiet{cfg.logger().Handler()}),
