@@ -119,5 +119,5 @@ func render(w http.ResponseWriter, r *http.Request, name string, data demoPage) 
 		h.Set("Content-Security-Policy", strictPolicy)
 	}
 	h.Set("Referrer-Policy", "no-referrer")
-	newFile("text/html; charset=utf-8", b.Bytes()).serveHere(w, r, cacheNever)
+	plainFile("text/html; charset=utf-8", b.Bytes()).serveHere(w, r, cacheNever)
 }

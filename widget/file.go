@@ -20,7 +20,8 @@ const (
 	cacheNever   = "no-store"
 )
 
-// A file is something to be served, ready in both forms that browsers take.
+// A file is something to be served, ready in both forms that browsers take, or
+// plain only: what is made for one request is not worth compressing.
 type file struct {
 	contentType string
 	plain       []byte
@@ -29,13 +30,14 @@ type file struct {
 }
 
 func newFile(contentType string, plain []byte) file {
+	f := plainFile(contentType, plain)
+	f.gzipped = compress(plain)
+	return f
+}
+
+func plainFile(contentType string, plain []byte) file {
 	sum := sha256.Sum256(plain)
-	return file{
-		contentType: contentType,
-		plain:       plain,
-		gzipped:     compress(plain),
-		tag:         hex.EncodeToString(sum[:8]),
-	}
+	return file{contentType: contentType, plain: plain, tag: hex.EncodeToString(sum[:8])}
 }
 
 func compress(plain []byte) []byte {
@@ -65,7 +67,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request, cache string) {
 func (f file) serveHere(w http.ResponseWriter, r *http.Request, cache string) {
 	body, tag := f.plain, `"`+f.tag+`"`
 	h := w.Header()
-	if acceptsGzip(r) {
+	if f.gzipped != nil && acceptsGzip(r) {
 		body, tag = f.gzipped, `"`+f.tag+`-gzip"`
 		h.Set("Content-Encoding", "gzip")
 	}

@@ -208,3 +208,14 @@ func TestPages(t *testing.T) {
 		t.Errorf("the tag of a server behind TLS: %s", body)
 	}
 }
+
+// What strangers can ask for in any number is not compressed for each of them.
+func TestPagesMadeForARequestAreNotCompressed(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/-/embed?page=demo", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	Handler().ServeHTTP(w, r)
+	if w.Code != http.StatusOK || w.Header().Get("Content-Encoding") != "" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}

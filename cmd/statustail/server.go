@@ -227,9 +227,20 @@ func (s *server) handler() http.Handler {
 	})
 }
 
+// health is that of the pages, and of the embedded database's disk.
+func (s *server) health() live.Health {
+	h := s.pages.Health()
+	if s.db != nil && h.Err == nil {
+		if err := s.db.WriteError(); err != nil {
+			h.Err, h.Since = fmt.Errorf("the embedded database cannot write to %s: %w", s.cfg.Data, err), time.Now()
+		}
+	}
+	return h
+}
+
 func (s *server) serveOps(failed chan<- error) *http.Server {
 	return s.serveHTTP(s.ops, api.NewOps(api.OpsConfig{
-		Health: s.pages.Health, Draining: s.draining.Load, Gatherer: s.metrics, Log: s.opsLog,
+		Health: s.health, Draining: s.draining.Load, Gatherer: s.metrics, Log: s.opsLog,
 	}), failed)
 }
 

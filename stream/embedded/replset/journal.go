@@ -25,6 +25,7 @@ type journal struct {
 	// broken is set while what could not be written is missing in the file;
 	// the next thing that can be is a gap.
 	broken bool
+	failed error // of the last write, nil if it worked
 }
 
 const (
@@ -105,7 +106,8 @@ func (j *journal) write(e *entry) error {
 // put writes one entry whole, or not at all.
 func (j *journal) put(e *entry) error {
 	raw := encode(e)
-	if n, err := j.file.Write(raw); err != nil {
+	n, err := j.file.Write(raw)
+	if j.failed = err; err != nil {
 		if n > 0 {
 			err = errors.Join(err, j.file.Truncate(j.bytes))
 			_, _ = j.file.Seek(j.bytes, io.SeekStart)

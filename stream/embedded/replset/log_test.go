@@ -147,13 +147,16 @@ func TestLogOnAFullDisk(t *testing.T) {
 	if err := l.append(change(3, 10)); err == nil {
 		t.Error("no error")
 	}
-	if len(l.entries) != 4 {
-		t.Errorf("%d entries in memory", len(l.entries))
+	if s := (&Server{log: l}); len(l.entries) != 4 || s.WriteError() == nil {
+		t.Errorf("%d entries in memory, %v", len(l.entries), s.WriteError())
 	}
 	readOnly.Close()
 	l.disk.file = good
 	if err := l.append(change(4, 10)); err != nil {
 		t.Fatal(err)
+	}
+	if err := (&Server{log: l}).WriteError(); err != nil {
+		t.Error(err)
 	}
 	l.close()
 	l, _ = reopen(t, dir, 1000, 1<<20)

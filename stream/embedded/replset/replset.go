@@ -145,6 +145,14 @@ func (s *Server) Close() error {
 // ClusterTime is the newest cluster time.
 func (s *Server) ClusterTime() bson.Timestamp { return s.log.now() }
 
+// WriteError is why nothing can be written at the moment, as on a full disk;
+// nil if it can.
+func (s *Server) WriteError() error {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.log.disk.failed
+}
+
 // ForgetHistory empties the log, as if it had been too short: every open
 // stream fails with ChangeStreamHistoryLost, and so does resuming one. It is
 // for tests.
