@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -275,11 +277,19 @@ func TestFolderOfAnEarlierVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	dropIndexes(t, dir, "one")
+	if err := os.Chmod(filepath.Join(dir, "one"+extension), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	db = open(t, Config{Dir: dir})
 	client = connect(t, db)
 	plan := must(client.Database("one").RunCommand(t.Context(), d("explain", d("find", "things", "filter", d("_id", "a")))).Raw())(t)
 	if p := plan.Lookup("queryPlanner").String(); !contains(p, "SEARCH") || !contains(p, "by-id") {
 		t.Errorf("the plan is %s", p)
+	}
+	for _, name := range []string{"one" + extension, "one" + extension + "-wal"} {
+		if info := must(os.Stat(filepath.Join(dir, name)))(t); info.Mode().Perm() != 0o600 {
+			t.Errorf("%s is %v", name, info.Mode())
+		}
 	}
 	if names := must(client.Database("local").ListCollectionNames(t.Context(), d()))(t); len(names) != 0 {
 		t.Errorf("there are %v", names)

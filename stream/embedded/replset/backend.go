@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -20,6 +21,7 @@ type backend struct {
 	dial  func(context.Context) (net.Conn, error)
 	slots *semaphore.Weighted
 	idle  chan net.Conn
+	full  atomic.Bool // the last change did not fit on the disk
 
 	mu      sync.Mutex
 	cursors map[int64]*time.Timer // open ones, by id; each timer ends one
@@ -85,7 +87,12 @@ func (b *backend) run(ctx context.Context, db string, cmd bson.D) (bson.Raw, err
 	}
 	b.idle <- c
 	b.expire(ctx, db, reply)
-	return reply, refusal(reply)
+	err = refusal(reply)
+	switch cmd[0].Key {
+	case "insert", "findAndModify", "delete":
+		b.full.Store(isCode(err, codeOutOfDiskSpace))
+	}
+	return reply, err
 }
 
 // expire ends a cursor that stays open when nothing more is asked of it.

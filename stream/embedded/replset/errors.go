@@ -96,6 +96,9 @@ func refusal(reply bson.Raw) error {
 	return backendError(int32(code), message)
 }
 
+// diskFull is how SQLite says it.
+const diskFull = "database or disk is full"
+
 func backendError(code int32, message string) *Error {
 	if code == codeInternal {
 		for strings.HasPrefix(message, "[") {
@@ -109,7 +112,7 @@ func backendError(code int32, message string) *Error {
 	switch {
 	case strings.Contains(message, "UNIQUE constraint failed"):
 		return errorf(codeDuplicateKey, "E11000 duplicate key error: %s", clip(message))
-	case strings.Contains(message, "database or disk is full"):
+	case strings.Contains(message, diskFull):
 		return errorf(codeOutOfDiskSpace, "the embedded database has no space left on its disk")
 	case code == codeNotImplemented:
 		message = "the embedded database cannot do this: " + message

@@ -147,7 +147,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	if err := l.append(change(3, 10)); err == nil {
 		t.Error("no error")
 	}
-	if s := (&Server{log: l}); len(l.entries) != 4 || s.WriteError() == nil {
+	if s := (&Server{log: l, backend: &backend{}}); len(l.entries) != 4 || s.WriteError() == nil {
 		t.Errorf("%d entries in memory, %v", len(l.entries), s.WriteError())
 	}
 	readOnly.Close()
@@ -155,7 +155,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	if err := l.append(change(4, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&Server{log: l}).WriteError(); err != nil {
+	if err := (&Server{log: l, backend: &backend{}}).WriteError(); err != nil {
 		t.Error(err)
 	}
 	l.close()

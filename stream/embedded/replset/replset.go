@@ -148,6 +148,9 @@ func (s *Server) ClusterTime() bson.Timestamp { return s.log.now() }
 // WriteError is why nothing can be written at the moment, as on a full disk;
 // nil if it can.
 func (s *Server) WriteError() error {
+	if s.backend.full.Load() {
+		return backendError(codeInternal, diskFull)
+	}
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	return s.log.disk.failed

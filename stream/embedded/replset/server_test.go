@@ -194,6 +194,28 @@ func TestBackendFailsMidway(t *testing.T) {
 	})
 }
 
+// A full disk is told in one sentence, and shows for as long as it is full.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &store{docs: map[string]bson.Raw{}}
+		s, _ := scripted(t, st.answer)
+		st.fail = func(cmd *Command) bson.D {
+			if cmd.Name == "insert" {
+				return d("ok", 0.0, "code", int32(1), "errmsg", "[insert.go:7 f] database or disk is full (13)")
+			}
+			return nil
+		}
+		insert := d("insert", "c", "documents", bson.A{d("_id", "a")})
+		if _, err := do(t, s, "db", insert); !isCode(err, codeOutOfDiskSpace) || s.WriteError() == nil {
+			t.Errorf("it says %v, and %v", err, s.WriteError())
+		}
+		st.fail = nil
+		if _, err := do(t, s, "db", insert); err != nil || s.WriteError() != nil {
+			t.Errorf("it says %v, and %v", err, s.WriteError())
+		}
+	})
+}
+
 // A backend that closes the connection fails one command, not the next.
 func TestBackendHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
