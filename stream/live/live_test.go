@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,8 @@ import (
 
 // world is a database and the channels in front of it, all in memory.
 type world struct {
-	t *testing.T
+	logged log
+	t      *testing.T
 
 	mu       sync.Mutex
 	pages    map[string]status.Page
@@ -302,7 +304,28 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) config() Config {
-	return Config{Loader: w, Encoder: words{}, Open: w.open, Messages: w}
+	return Config{Loader: w, Encoder: words{}, Open: w.open, Messages: w, Logger: slog.New(slog.NewTextHandler(&w.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+}
+
+// A log can be read while it is written to.
+type log struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+func (l *log) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.lines.Write(b) }
+func (l *log) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.lines.String() }
+
+// Each change that a page saw has a line of its own, for those who look.
+func TestChangesAreLogged(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.watch("acme", "")
+		w.hint("acme", "acme-api", w.put("acme", state(status.Outage)))
+		pass(time.Second)
+		if got := w.logged.String(); !strings.Contains(got, `level=DEBUG msg="a page changed" page=acme event=status_created component=acme-api state=outage`) {
+			t.Errorf("logged %s", got)
+		}
+	})
 }
 
 // run gives a test a caught-up server in a bubble of fake time.

@@ -166,7 +166,7 @@ func TestUnchangedPagesCostNothing(t *testing.T) {
 		src := c.src
 		w.hint("acme", "x", w.put("acme", nil))
 		pass(time.Hour)
-		if w.loadCount() < 100 {
+		if w.loadCount() < 50 {
 			t.Fatal("no reloads")
 		}
 		equal(t, "decoded", w.decoded, 1)
