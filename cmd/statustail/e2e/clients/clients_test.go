@@ -134,6 +134,22 @@ func complete(t *testing.T, heard []string) {
 	}
 }
 
+// hearAll hears what two of the clients give by channels.
+func hearAll[E interface {
+	Event() string
+	Data() string
+}](ctx context.Context, events <-chan E, errs <-chan error, e *ear) {
+	for {
+		select {
+		case m := <-events:
+			e.hear(m.Event(), []byte(m.Data()))
+		case <-errs:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func TestGoClients(t *testing.T) {
 	for name, listen := range map[string]func(ctx context.Context, t *testing.T, url string, e *ear){
 		"r3labs/sse": func(ctx context.Context, _ *testing.T, url string, e *ear) {
@@ -159,15 +175,7 @@ func TestGoClients(t *testing.T) {
 				return
 			}
 			defer stream.Close()
-			for {
-				select {
-				case m := <-stream.Events:
-					e.hear(m.Event(), []byte(m.Data()))
-				case <-stream.Errors:
-				case <-ctx.Done():
-					return
-				}
-			}
+			hearAll(ctx, stream.Events, stream.Errors, e)
 		},
 		"donovanhide/eventsource": func(ctx context.Context, t *testing.T, url string, e *ear) {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -182,15 +190,7 @@ func TestGoClients(t *testing.T) {
 				return
 			}
 			defer stream.Close()
-			for {
-				select {
-				case m := <-stream.Events:
-					e.hear(m.Event(), []byte(m.Data()))
-				case <-stream.Errors:
-				case <-ctx.Done():
-					return
-				}
-			}
+			hearAll(ctx, stream.Events, stream.Errors, e)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
