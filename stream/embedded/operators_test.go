@@ -205,6 +205,7 @@ func TestRefusals(t *testing.T) {
 		{"array filters", `{"update":"things","updates":[{"q":{},"u":{"$set":{"a":1}},"arrayFilters":[{"i":1}]}]}`, "has no arrayFilters"},
 		{"a collation", `{"update":"things","updates":[{"q":{},"u":{"$set":{"a":1}},"collation":{"locale":"de"}}]}`, "has no collations"},
 		{"a collation of a delete", `{"delete":"things","deletes":[{"q":{},"limit":0,"collation":{"locale":"de"}}]}`, "has no collations"},
+		{"an update of no statements", `{"update":"things","updates":[]}`, "Write batch sizes must be between 1 and"},
 		{"a collation of a query", `{"find":"things","filter":{},"collation":{"locale":"de"}}`, "cannot do this"},
 		{"a collation of an aggregation", `{"aggregate":"things","pipeline":[],"cursor":{},"collation":{"locale":"de"}}`, "cannot do this"},
 		{"variables", `{"find":"things","filter":{"$expr":{"$eq":["$n","$$v"]}},"let":{"v":1}}`, "the embedded database"},

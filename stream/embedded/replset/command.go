@@ -41,6 +41,15 @@ func (cmd *Command) text(field string) string {
 	return s
 }
 
+// statements are those of a write, in number between one and maxStatements.
+func (cmd *Command) statements(field string) ([]bson.Raw, error) {
+	docs, err := cmd.documents(field)
+	if err == nil && (len(docs) == 0 || len(docs) > maxStatements) {
+		err = errorf(codeBadValue, "Write batch sizes must be between 1 and %d. Got %d operations.", maxStatements, len(docs))
+	}
+	return docs, err
+}
+
 // documents are the documents of a field that may come as an array or as a
 // sequence.
 func (cmd *Command) documents(field string) ([]bson.Raw, error) {

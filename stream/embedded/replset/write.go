@@ -141,7 +141,7 @@ func statementID(cmd *Command, i int) int32 {
 }
 
 func (w *writer) statements(cmd *Command, field string, do func(bson.Raw) (outcome, error)) (bson.D, error) {
-	all, err := cmd.documents(field)
+	all, err := cmd.statements(field)
 	if err != nil {
 		return nil, err
 	}
@@ -175,12 +175,9 @@ func (w *writer) statements(cmd *Command, field string, do func(bson.Raw) (outco
 
 // inserts inserts documents, many at a time.
 func (w *writer) inserts(cmd *Command) (bson.D, error) {
-	docs, err := cmd.documents("documents")
+	docs, err := cmd.statements("documents")
 	if err != nil {
 		return nil, err
-	}
-	if len(docs) == 0 || len(docs) > maxStatements {
-		return nil, errorf(codeBadValue, "Write batch sizes must be between 1 and %d. Got %d operations.", maxStatements, len(docs))
 	}
 	if err := w.ensure(w.ctx, w.db, w.coll); err != nil {
 		return nil, err
